@@ -1,0 +1,99 @@
+"""What a reader of one log format is, and how the right one is chosen.
+
+A reader turns one *record* (a line of JSON Lines, an element of a JSON array, a row of a table as JSON) into
+exchanges. It is pure: bytes in, `Exchange` records out; it opens nothing and keeps nothing between records,
+so that records can be read in any order by any number of processes.
+
+Third parties add a reader through an entry point in the group `strongroom.readers`; it names a class with
+the attributes and methods of `Reader` that can be made without arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from strongroom.core.errors import RecordError
+from strongroom.core.records import Exchange
+
+__all__ = ["MAX_DEPTH", "Reader", "check_duplicate_keys", "decode", "whole_number"]
+
+MAX_DEPTH = 200
+"""Deeper nesting is refused; chat logs need about ten levels."""
+
+T = TypeVar("T")
+
+
+class Reader(Protocol):
+    """One log format."""
+
+    name: str
+    """What `--format` takes, such as `litellm`."""
+    title: str
+    """For people, such as `LiteLLM StandardLoggingPayload`."""
+    reference: str
+    """Address of the format's own documentation."""
+    metadata_only: bool
+    """True where the format carries no prompt text; such traffic is counted, not compared."""
+
+    def claims(self, record: dict[str, Any]) -> int:
+        """How surely `record` (one decoded record of the log) is of this format: 0 (no) to 100."""
+        ...
+
+    def read(self, raw: bytes) -> Iterable[Exchange]:
+        """The exchanges of one record, none for a record of another kind (a span of a database call, …).
+
+        Raises RecordError with a stable `reason` when the record is bad.
+        """
+        ...
+
+
+def decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decodes one JSON record. Raises RecordError for whatever is wrong with it."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        missing = "missing required field" in str(error)
+        raise RecordError("required field missing" if missing else "wrong type", str(error)) from None
+    except msgspec.DecodeError as error:
+        reason = "truncated JSON" if "truncated" in str(error) else "not JSON"
+        if b"\0" in raw:
+            reason = "NUL byte"
+        raise RecordError(reason, str(error)) from None
+    except UnicodeDecodeError as error:
+        raise RecordError("invalid UTF-8", f"{error.reason} at byte {error.start}") from None
+    except RecursionError:
+        raise RecordError("nested too deep", f"more than {MAX_DEPTH} levels") from None
+
+
+def check_duplicate_keys(raw: bytes, keys: Sequence[bytes]) -> None:
+    """Raises RecordError when an object of `raw` names one key twice.
+
+    Two parsers may disagree on such a record, so it says nothing sure. `keys` are the quoted names whose
+    repetition makes a closer look worth its time (a nested object may rightly repeat a name).
+    """
+    if any(raw.count(key) > 1 for key in keys):
+        json.loads(raw, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise RecordError("duplicate key", "an object names one key twice")
+    return found
+
+
+def whole_number(value: float | int | str | None, name: str) -> int:
+    """A count of tokens, a status, …: -1 when absent. Raises RecordError when negative or absurd."""
+    if value is None:
+        return -1
+    try:
+        number = int(value)
+    except (ValueError, OverflowError):
+        raise RecordError("wrong type", f"{name} is not a number") from None
+    if number < 0 or number > 1 << 40:
+        raise RecordError(f"{name} out of range", f"{name} = {number}")
+    return number
