@@ -45,9 +45,7 @@ class StrongroomError(Exception):
 
     def as_dict(self) -> dict[str, dict[str, str]]:
         """The error as design.md's `{"error":{"code","message","where","next"}}`."""
-        return {
-            "error": {"code": self.code, "message": self.message, "where": self.where, "next": self.next}
-        }
+        return {"error": {"code": self.code, "message": self.message, "where": self.where, "next": self.next}}
 
 
 class UsageError(StrongroomError):
