@@ -53,7 +53,5 @@ def parse_duration(text: str) -> int:
     """
     match = _DURATION.fullmatch(text.strip())
     if not match:
-        raise UsageError(
-            f"'{text}' is not a duration", next="write a number and s, m, h, d or w, such as 90d"
-        )
+        raise UsageError(f"'{text}' is not a duration", next="write a number and s, m, h, d or w, such as 90d")
     return int(match[1]) * _UNIT_SECONDS[match[2]] * 1_000_000

@@ -51,7 +51,5 @@ def check_asset_name(name: str) -> str:
 def check_digest(text: str) -> str:
     """Returns `text` if it is `sha256:<64 hex>` or `blake3:<64 hex>`. Raises StrongroomError."""
     if not _DIGEST.fullmatch(text):
-        raise StrongroomError(
-            f"'{text[:80]}' is not a digest", next="write sha256: or blake3: and 64 hex digits"
-        )
+        raise StrongroomError(f"'{text[:80]}' is not a digest", next="write sha256: or blake3: and 64 hex digits")
     return text

@@ -25,7 +25,9 @@ FLAGS = {
 }
 
 _WHOSE = r"(?:your|the|its|model'?s?|assistant'?s?|internal|hidden|private|raw|full|complete|original)"
-_THOUGHT = r"(?:chain[- ]of[- ]thought|reasoning|thinking|thoughts?|scratch ?pad|deliberation|inner monologue|analysis)"
+_THOUGHT = (
+    r"(?:chain[- ]of[- ]thought|reasoning|thinking|thoughts?|scratch ?pad|deliberation|inner monologue|analysis)"
+)
 _HIDDEN = r"(?:hidden|internal|raw|private|unredacted|unfiltered|secret|withheld|verbatim|concealed)"
 _REVEAL = (
     r"(?:show|reveal|print|output|display|include|echo|append|repeat|write|give|dump|expose|provide|return|"
@@ -60,31 +62,33 @@ _PATTERNS: tuple[tuple[int, tuple[str, ...], re.Pattern[str]], ...] = (
             "criteria",
         ),
         re.compile(
-            r"\brubric\b|\b(?:rate|score|grade|judge|evaluate)\b[^.\n]{0,80}\b(?:scale (?:of|from)|from (?:0|1) to|out of (?:5|10|100))\b"
+            r"\brubric\b"
+            r"|\b(?:rate|score|grade|judge|evaluate)\b[^.\n]{0,80}"
+            r"\b(?:scale (?:of|from)|from (?:0|1) to|out of (?:5|10|100))\b"
             r"|\bwhich (?:response|answer|completion|output) is (?:better|more)\b"
         ),
     ),
     (
         FLAGS["logprob_probing"],
         ("logprob", "log prob", "log-prob", "next token", "logits"),
-        re.compile(
-            r"\blog[- ]?prob(?:s|abilit(?:y|ies))?\b|\bnext[- ]token (?:prob|distribution)|\blogits\b"
-        ),
+        re.compile(r"\blog[- ]?prob(?:s|abilit(?:y|ies))?\b|\bnext[- ]token (?:prob|distribution)|\blogits\b"),
     ),
     (
         FLAGS["repetition_attack"],
         ("repeat", "forever", "over and over", "again and again"),
         re.compile(
-            r"\b(?:repeat|say|write|print|type)\b[^.\n]{0,40}\b(?:word|phrase|letter|token|string|following)\b[^.\n]{0,60}"
-            r"\b(?:forever|indefinitely|endlessly|without stopping|over and over|again and again|(?:\d{3,}|thousand|million) times)\b"
+            r"\b(?:repeat|say|write|print|type)\b[^.\n]{0,40}"
+            r"\b(?:word|phrase|letter|token|string|following)\b[^.\n]{0,60}"
+            r"\b(?:forever|indefinitely|endlessly|without stopping|over and over|again and again|"
+            r"(?:\d{3,}|thousand|million) times)\b"
         ),
     ),
     (
         FLAGS["synthetic_data"],
         ("instruction", "training data", "dataset", "fine-tun", "finetun", "task", "q&a pairs", "examples"),
         re.compile(
-            r"\b(?:generate|come up with|create|write|produce)\b[^.\n]{0,60}\b(?:instructions?|task instructions|prompts?|"
-            r"question[- ](?:and[- ])?answer pairs|q&a pairs|training examples?|conversations?)\b[^.\n]{0,80}"
+            r"\b(?:generate|come up with|create|write|produce)\b[^.\n]{0,60}"
+            r"\b(?:instructions?|task instructions|prompts?|question[- ](?:and[- ])?answer pairs|q&a pairs|training examples?|conversations?)\b[^.\n]{0,80}"
             r"\b(?:train|fine-?tun|dataset|language model|gpt model|llm|instruction[- ]tuning)"
             r"|\b(?:set|list) of \d+ (?:diverse |new )*(?:task )?(?:instructions|tasks|prompts)\b"
             r"|\bsynthetic (?:training )?(?:data|dataset|examples)\b"

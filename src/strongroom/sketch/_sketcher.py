@@ -142,11 +142,14 @@ def _join(parts: list[Sketches]) -> Sketches:
     if len(parts) == 1:
         return parts[0]
     return Sketches(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("digest", "head", "tail", "minhash", "embedding", "words", "flags")
-        ),
-        [name for part in parts for name in part.language],
+        digest=np.concatenate([part.digest for part in parts]),
+        head=np.concatenate([part.head for part in parts]),
+        tail=np.concatenate([part.tail for part in parts]),
+        minhash=np.concatenate([part.minhash for part in parts]),
+        embedding=np.concatenate([part.embedding for part in parts]),
+        words=np.concatenate([part.words for part in parts]),
+        flags=np.concatenate([part.flags for part in parts]),
+        language=[name for part in parts for name in part.language],
     )
 
 

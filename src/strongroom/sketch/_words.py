@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -113,8 +114,8 @@ class Vocabulary:
         self._numbers.update(zip(new, range(first, last), strict=True))
 
 
-def _rows(columns: npt.NDArray[np.int32], starts: npt.NDArray[np.int64], width: int) -> npt.ArrayLike:
-    """A sparse matrix that sums, for each i, the rows `columns[starts[i]:starts[i + 1]]` of what it multiplies."""
+def _rows(columns: npt.NDArray[np.int32], starts: npt.NDArray[np.int64], width: int) -> Any:
+    """A sparse matrix; times a dense one it sums, for each i, the rows `columns[starts[i]:starts[i + 1]]`."""
     from scipy.sparse import csr_matrix
 
     ones = np.ones(len(columns), dtype=np.float32)
