@@ -7,7 +7,7 @@ per site, so that two sites' sketches cannot be joined; embeddings are not keyed
 >>> sketches = sketcher.sketch(["What is the capital of France?", "What is the capital of Spain?"])
 >>> sketches.embedding.shape, sketches.minhash.shape
 ((2, 256), (2, 8))
->>> float(similarity(sketches.embedding[0], sketches.embedding[1])) > 0.5
+>>> float(similarity(sketches.embedding[0], sketches.embedding[1])) > 0.4
 True
 >>> resemblance(sketches.minhash[0], sketches.minhash[0])
 1.0

@@ -25,9 +25,7 @@ FLAGS = {
 }
 
 _WHOSE = r"(?:your|the|its|model'?s?|assistant'?s?|internal|hidden|private|raw|full|complete|original)"
-_THOUGHT = (
-    r"(?:chain[- ]of[- ]thought|reasoning|thinking|thoughts?|scratch ?pad|deliberation|inner monologue|analysis)"
-)
+_THOUGHT = r"(?:chain[- ]of[- ]thought|reasoning|thinking|thoughts?|scratch ?pad|deliberation|monologue|analysis)"
 _HIDDEN = r"(?:hidden|internal|raw|private|unredacted|unfiltered|secret|withheld|verbatim|concealed)"
 _REVEAL = (
     r"(?:show|reveal|print|output|display|include|echo|append|repeat|write|give|dump|expose|provide|return|"
@@ -88,7 +86,8 @@ _PATTERNS: tuple[tuple[int, tuple[str, ...], re.Pattern[str]], ...] = (
         ("instruction", "training data", "dataset", "fine-tun", "finetun", "task", "q&a pairs", "examples"),
         re.compile(
             r"\b(?:generate|come up with|create|write|produce)\b[^.\n]{0,60}"
-            r"\b(?:instructions?|task instructions|prompts?|question[- ](?:and[- ])?answer pairs|q&a pairs|training examples?|conversations?)\b[^.\n]{0,80}"
+            r"\b(?:instructions?|task instructions|prompts?|question[- ](?:and[- ])?answer pairs|q&a pairs|"
+            r"training examples?|conversations?)\b[^.\n]{0,80}"
             r"\b(?:train|fine-?tun|dataset|language model|gpt model|llm|instruction[- ]tuning)"
             r"|\b(?:set|list) of \d+ (?:diverse |new )*(?:task )?(?:instructions|tasks|prompts)\b"
             r"|\bsynthetic (?:training )?(?:data|dataset|examples)\b"

@@ -122,7 +122,7 @@ def _rows(columns: npt.NDArray[np.int32], starts: npt.NDArray[np.int64], width: 
     return csr_matrix((ones, columns, starts), shape=(len(starts) - 1, width))
 
 
-def _load_model():  # type: ignore[no-untyped-def] # tokenizers ships no types
+def _load_model() -> tuple[Any, Floats]:
     """WordLlama's tokenizer and token vectors, read from its installed package: nothing is downloaded."""
     # One thread: the pipeline already runs one process on each core.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
