@@ -1,0 +1,78 @@
+"""Which readers there are, and which one fits."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any
+
+from strongroom.core.errors import UsageError
+from strongroom.ingest.reader import Reader
+
+from .exchange_log import ExchangeLogReader
+
+__all__ = ["GROUP", "all_readers", "builtin_readers", "reader_named", "recognise"]
+
+GROUP = "strongroom.readers"
+"""The entry point group of third-party readers."""
+MIN_CLAIM = 50
+"""A smaller sum of claims over a whole sample recognises nothing."""
+
+_ATTRIBUTES = ("name", "title", "reference", "metadata_only", "claims", "read")
+
+
+def builtin_readers() -> list[Reader]:
+    """The readers that come with Strongroom, except the mapped one, which needs a mapping."""
+    return [ExchangeLogReader()]
+
+
+def all_readers() -> list[Reader]:
+    """The built-in readers, then those of installed plugins by name.
+
+    Raises UsageError, naming the plugin, when one cannot be loaded or takes a name that is in use.
+    """
+    readers = builtin_readers()
+    taken = {reader.name: "strongroom" for reader in readers} | {"mapped": "strongroom"}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        where = f"entry point {point.name} = {point.value}"
+        try:
+            reader = point.load()()
+            missing = [name for name in _ATTRIBUTES if not hasattr(reader, name)]
+        except Exception as error:
+            raise UsageError(
+                f"log reader plugin '{point.name}' cannot be loaded: {type(error).__name__}: {error}",
+                where=where,
+                next="repair or uninstall its package",
+            ) from error
+        if missing:
+            raise UsageError(
+                f"log reader plugin '{point.name}' lacks {', '.join(missing)}",
+                where=where,
+                next="see strongroom.ingest.reader.Reader",
+            )
+        if reader.name in taken:
+            raise UsageError(
+                f"log reader plugin '{point.name}' takes the name '{reader.name}' of {taken[reader.name]}",
+                where=where,
+                next="uninstall one of the two",
+            )
+        taken[reader.name] = point.name
+        readers.append(reader)
+    return readers
+
+
+def recognise(records: list[dict[str, Any]]) -> Reader | None:
+    """The reader with the highest sum of claims over a sample; None when none is sure or two are equally."""
+    scores = [(sum(reader.claims(record) for record in records), reader) for reader in all_readers()]
+    best = max(score for score, _ in scores)
+    winners = [reader for score, reader in scores if score == best]
+    return winners[0] if best >= MIN_CLAIM and len(winners) == 1 else None
+
+
+def reader_named(name: str) -> Reader:
+    """The reader that `--format NAME` means. Raises UsageError that lists the names."""
+    readers = all_readers()
+    for reader in readers:
+        if reader.name == name:
+            return reader
+    names = ", ".join(reader.name for reader in readers)
+    raise UsageError(f"there is no log format '{name}'", next=f"use one of {names}, or --map for others")
