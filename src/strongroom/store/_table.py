@@ -1,0 +1,121 @@
+"""One Delta table: append, compact, prune, and a schema that is migrated when the table is opened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from strongroom.core.errors import IntegrityError, StrongroomError
+
+from ._schema import SCHEMA_VERSION
+
+__all__ = ["Table"]
+
+# zstd's fastest level: embeddings hardly compress, and slower levels cost more than they save.
+_WRITER = WriterProperties(compression="ZSTD", compression_level=1)
+
+
+class Table:
+    """A Delta table in a directory. A row is there once `append` has returned, and never in part:
+    delta-rs writes data files first and then one commit file, which readers go by.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        """Opens the table, or makes it. Raises IntegrityError when it cannot be read or is newer than we are."""
+        self.path = path
+        self.schema = schema
+        try:
+            self._delta = DeltaTable(str(path))
+        except TableNotFoundError:
+            path.mkdir(parents=True, exist_ok=True)
+            description = json.dumps({"strongroom_schema": SCHEMA_VERSION})
+            self._delta = DeltaTable.create(str(path), schema, description=description)
+        except (DeltaError, OSError) as error:
+            raise IntegrityError(
+                f"the table cannot be opened: {error}", where=str(path), next="restore it from a backup"
+            ) from error
+        self._migrate()
+
+    def append(self, batches: Sequence[pa.RecordBatch], *, note: dict[str, str] | None = None) -> None:
+        """Commits all rows or none. Raises StrongroomError when the disk is full or not writable."""
+        try:
+            write_deltalake(
+                self._delta,
+                pa.Table.from_batches(batches, schema=self.schema),
+                mode="append",
+                writer_properties=_WRITER,
+                commit_properties=CommitProperties(custom_metadata=note) if note else None,
+            )
+        except (DeltaError, OSError) as error:
+            raise StrongroomError(
+                f"rows could not be written: {error}",
+                where=str(self.path),
+                next="free disk space or check permissions, then run the same command again: it resumes",
+            ) from error
+
+    def files(self) -> list[str]:
+        """The Parquet files that hold the table's rows now."""
+        self._delta.update_incremental()
+        return self._delta.file_uris()
+
+    def delete(self, predicate: str) -> int:
+        """Deletes the rows that match an SQL predicate and returns their number. Their bytes go with `compact`."""
+        return int(self._delta.delete(predicate).get("num_deleted_rows") or 0)
+
+    def compact(self) -> dict[str, int]:
+        """Merges small files, then removes files that no longer hold rows. Returns counts.
+
+        Removal does not wait: a reader that opened the table before must open it again.
+        """
+        self._delta.update_incremental()
+        merged = self._delta.optimize.compact(writer_properties=_WRITER)
+        removed = self._delta.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+        self._delta.create_checkpoint()
+        return {
+            "files_merged": int(merged["numFilesRemoved"]),
+            "files_written": int(merged["numFilesAdded"]),
+            "files_removed": len(removed),
+        }
+
+    def statistics(self) -> dict[str, Any]:
+        """Rows, files, bytes and the table's version, from the Delta log alone."""
+        self._delta.update_incremental()
+        actions = pa.table(self._delta.get_add_actions(flatten=True))
+        return {
+            "rows": sum(n or 0 for n in actions["num_records"].to_pylist()),
+            "files": actions.num_rows,
+            "bytes": sum(n or 0 for n in actions["size_bytes"].to_pylist()),
+            "version": self._delta.version(),
+            "schema": SCHEMA_VERSION,
+        }
+
+    def _migrate(self) -> None:
+        try:
+            version = int(json.loads(self._delta.metadata().description or "{}")["strongroom_schema"])
+        except (ValueError, KeyError, TypeError):
+            raise IntegrityError(
+                "this is not a table of Strongroom's", where=str(self.path), next="choose another --site"
+            ) from None
+        if version > SCHEMA_VERSION:
+            raise IntegrityError(
+                f"the table has schema {version}, this Strongroom knows {SCHEMA_VERSION}",
+                where=str(self.path),
+                next="upgrade Strongroom",
+            )
+        present = {field.name for field in self._delta.schema().fields}
+        missing = [field for field in self.schema if field.name not in present]
+        if missing:
+            # An empty append with schema evolution adds the columns; old rows read as null.
+            empty = pa.Table.from_batches([], schema=self.schema)
+            write_deltalake(self._delta, empty, mode="append", schema_mode="merge")
+            self._delta.update_incremental()
+        if version < SCHEMA_VERSION:
+            description = json.dumps({"strongroom_schema": SCHEMA_VERSION})
+            self._delta.alter.set_table_description(description)
+            self._delta.update_incremental()
