@@ -1,0 +1,307 @@
+"""From log files to rows in the store: find, frame, leave out what is known, decode and sketch, commit.
+
+One process reads, hashes and commits; the others decode and sketch. Results are taken in the order of the
+input, a bounded number at a time, so memory does not grow with the log. What is committed stays; a run that
+was ended continues where it was, because lines that the store holds are recognised before they are decoded.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from typing import IO
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from strongroom.core.errors import InputError, StrongroomError
+from strongroom.store import Store
+
+from ._frames import Chunk, frames, sample
+from ._keys import Known, Ordinals, digests
+from ._sources import Source, Unreadable, find_sources
+from ._streams import Counted, decompress
+from ._work import Job, Outcome, Settings, prepare, work
+from .reader import Reader
+from .readers import recognise
+
+__all__ = ["IngestReport", "Progress", "SourceReport", "ingest"]
+
+COMMIT_ROWS = 1 << 17
+"""Rows per commit: what a crash can cost, and about 80 MB of memory."""
+SMALL_INPUT = 4 << 20
+"""Below so many bytes, starting processes costs more than it saves."""
+MAX_REJECTS = 100_000
+"""Places written to the rejects file; all are counted."""
+
+
+@dataclass
+class SourceReport:
+    """What was read from one source."""
+
+    path: str
+    bytes: int
+    format: str = ""
+    records: int = 0
+    new: int = 0
+    skipped: int = 0
+
+
+@dataclass
+class IngestReport:
+    """What was read from all sources."""
+
+    sources: list[SourceReport] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Records (or whole sources) left out, by reason."""
+    without_text: int = 0
+    rejects_written: int = 0
+
+    @property
+    def records(self) -> int:
+        return sum(source.records for source in self.sources)
+
+    @property
+    def new(self) -> int:
+        return sum(source.new for source in self.sources)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    bytes_done: int
+    bytes_total: int
+    """0 when unknown (a pipe)."""
+    records: int
+    source: str
+
+
+class Ingest:
+    """One run. Use `ingest`."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        reader: Reader | None,
+        tabular: bool,
+        rejects: IO[str] | None,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._reader = reader
+        self._tabular = tabular
+        self._rejects = rejects
+        self._progress = progress
+        self.report = IngestReport()
+        lines, records = store.keys()
+        self._lines, self._records = Known(lines), Known(records)
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+        self._bytes_done = 0
+        self._bytes_total = 0
+
+    def run(self, sources: Sequence[Source], workers: int) -> None:
+        """Reads every source. What was taken in before an interruption is committed."""
+        self._bytes_total = 0 if any(s.size == 0 for s in sources) else sum(s.size for s in sources)
+        try:
+            for place, outcome in _results(self._jobs(sources), workers, self._settings):
+                self._take(place, outcome)
+        finally:
+            self._commit()
+
+    def _jobs(self, sources: Sequence[Source]) -> Iterator[tuple[SourceReport, Job]]:
+        before = 0
+        for source in sources:
+            self._bytes_done = before
+            place = SourceReport(source.path, source.size)
+            self.report.sources.append(place)
+            try:
+                with source.open() as raw:
+                    stream, counted = decompress(raw)
+                    tabular = self._tabular or source.path.lower().removesuffix(".gz").endswith(".csv")
+                    yield from self._chunks(place, frames(stream, tabular=tabular), counted, before)
+            except InputError as error:
+                self._skip(place, place.records + 1, error.message, error.next)
+            except OSError as error:
+                self._skip(place, 0, error.strerror or str(error), "")
+            before += source.size
+        self._bytes_done = before
+
+    def _chunks(
+        self, place: SourceReport, chunks: Iterator[Chunk], counted: Counted, before: int
+    ) -> Iterator[tuple[SourceReport, Job]]:
+        ordinals = Ordinals()
+        reader = self._reader
+        for chunk in chunks:
+            self._bytes_done = before + counted.taken
+            place.bytes = max(place.bytes, counted.taken)
+            for number, reason, detail in chunk.bad:
+                self._skip(place, number, reason, detail)
+            place.records += len(chunk.records) + len(chunk.bad)
+            reader = reader or recognise(sample(chunk))
+            if reader is None:
+                for number, raw in zip(chunk.places, chunk.records, strict=True):
+                    self._skip(place, number, *_why_unrecognised(raw))
+                continue
+            place.format = reader.name
+            keys = ordinals.keys(digests(chunk.records, self._settings.key))
+            fresh = np.flatnonzero(self._lines.add(keys))
+            if len(fresh):
+                yield (
+                    place,
+                    Job(
+                        place.path,
+                        reader,
+                        [chunk.records[i] for i in fresh],
+                        [chunk.places[i] for i in fresh],
+                        keys[fresh].tolist(),
+                    ),
+                )
+            else:
+                self._tell(place)
+
+    def _take(self, place: SourceReport, outcome: Outcome) -> None:
+        for number, reason, detail in outcome.rejects:
+            self._skip(place, number, reason, detail)
+        self.report.without_text += outcome.without_text
+        if outcome.outside:
+            self.report.skipped["outside the window"] += outcome.outside
+        if outcome.not_exchanges:
+            self.report.skipped["not an exchange"] += outcome.not_exchanges
+        batch = outcome.batch
+        if batch.num_rows:
+            fresh = self._records.add(batch["record_key"].to_numpy())
+            if not fresh.all():
+                self.report.skipped["same id again"] += int((~fresh).sum())
+                batch = batch.filter(pa.array(fresh))
+        place.new += batch.num_rows
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        if self._waiting_rows >= COMMIT_ROWS:
+            self._commit()
+        self._tell(place)
+
+    def _commit(self) -> None:
+        if self._waiting_rows:
+            self._store.append_exchanges(self._waiting)
+        self._waiting, self._waiting_rows = [], 0
+
+    def _skip(self, place: SourceReport, number: int, reason: str, detail: str) -> None:
+        self.report.skipped[reason] += 1
+        place.skipped += 1
+        if self._rejects is not None and self.report.rejects_written < MAX_REJECTS:
+            self.report.rejects_written += 1
+            line = {"source": place.path, "place": number, "reason": reason, "detail": _tame(detail)}
+            self._rejects.write(msgspec.json.encode(line).decode() + "\n")
+
+    def _tell(self, place: SourceReport) -> None:
+        self._progress(Progress(self._bytes_done, self._bytes_total, self.report.records, place.path))
+
+
+def ingest(
+    words: Sequence[str],
+    store: Store,
+    settings: Settings,
+    *,
+    reader: Reader | None = None,
+    tabular: bool = False,
+    rejects: IO[str] | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+    workers: int | None = None,
+) -> IngestReport:
+    """Reads the logs that `words` name into the store, and says what was read and what was left out.
+
+    `reader` is forced on every source; otherwise each is recognised. `rejects` gets one JSON line for each bad
+    record: its place and the reason, never its content. `workers`: processes, all cores by default, 0 for none.
+    Raises InputError when nothing usable was found, StrongroomError when rows cannot be written.
+    """
+    sources, unreadable = find_sources(words)
+    run = Ingest(store, settings, reader=reader, tabular=tabular, rejects=rejects, progress=progress)
+    for found in unreadable:
+        run._skip(SourceReport(found.path, 0), 0, *_reason_for(found))
+    if workers is None:
+        known_small = all(s.size for s in sources) and sum(s.size for s in sources) < SMALL_INPUT
+        workers = 0 if known_small else len(os.sched_getaffinity(0))
+    run.run(sources, workers)
+    _check_usable(run.report)
+    return run.report
+
+
+def _results(
+    jobs: Iterator[tuple[SourceReport, Job]], workers: int, settings: Settings
+) -> Iterator[tuple[SourceReport, Outcome]]:
+    """The outcome of each job, in order, with a bounded number under way."""
+    if workers == 0:
+        prepare(settings)
+        for place, job in jobs:
+            yield place, work(job)
+        return
+    # Not fork: threads of delta-rs and Arrow may hold locks that a forked child would wait for.
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=prepare,
+        initargs=(settings, os.getpid()),
+    )
+    under_way: deque[tuple[SourceReport, object]] = deque()
+    try:
+        for place, job in jobs:
+            under_way.append((place, pool.submit(work, job)))
+            if len(under_way) > 2 * workers:
+                first, future = under_way.popleft()
+                yield first, future.result()  # type: ignore[attr-defined]
+        while under_way:
+            first, future = under_way.popleft()
+            yield first, future.result()  # type: ignore[attr-defined]
+    except BrokenProcessPool:
+        raise StrongroomError(
+            "a process that decodes records was ended from outside",
+            next="it may have run out of memory; run the same command again, it resumes",
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _why_unrecognised(raw: bytes) -> tuple[str, str]:
+    try:
+        msgspec.json.decode(raw)
+    except UnicodeDecodeError as error:
+        return "invalid UTF-8", str(error)
+    except msgspec.DecodeError as error:
+        return ("NUL byte" if b"\0" in raw else "not JSON"), str(error)
+    except RecursionError:
+        return "nested too deep", ""
+    return "format not recognised", "force one with --format, or name its fields with --map"
+
+
+def _reason_for(found: Unreadable) -> tuple[str, str]:
+    return found.reason.partition(";")[0], found.reason
+
+
+def _tame(detail: str) -> str:
+    """Control characters of a log do not reach a terminal through the rejects file."""
+    return "".join(c if c.isprintable() else " " for c in detail)[:200]
+
+
+def _check_usable(report: IngestReport) -> None:
+    """Raises InputError when not one exchange could be read, now or before."""
+    usable = report.records - sum(source.skipped for source in report.sources)
+    if usable > 0 or report.new:
+        return
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in report.skipped.most_common(5))
+    tried = ", ".join(source.path for source in report.sources[:5])
+    raise InputError(
+        f"no exchange could be read ({reasons or 'empty'})",
+        where=tried + (f" and {len(report.sources) - 5} more" if len(report.sources) > 5 else ""),
+        next="force a format with --format, or name the fields with --map account=FIELD --map time=FIELD",
+    )
