@@ -1,0 +1,277 @@
+"""A verdict as one page that stands alone: no resource from elsewhere, readable without scripts and on paper.
+
+Its content security policy allows nothing but this page's own style sheet and script, by digest; there is no
+style or script attribute anywhere. What came from logs is escaped by `_markup`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from importlib import resources
+
+from strongroom.core.records import Verdict
+
+from ._html_campaign import accounts_list, campaign_section, evidence_items
+from ._html_examined import examined_section
+from ._markup import Child, Html, join, raw, table, tag
+from ._sentences import (
+    RELATED,
+    amount,
+    dismissed,
+    headline,
+    lead,
+    moment,
+    number,
+    objective,
+    odds,
+    open_campaigns,
+    plural,
+    truth_in_words,
+)
+from ._visible import cut, name, sentence
+from .circumstances import Circumstances, Truth
+
+__all__ = ["render_html"]
+
+MAX_CARDS = 20
+"""Campaigns with pictures and lists; further ones stand in the overview only."""
+MAX_GROUPS = 200
+_MAX_COMMAND = 2_000
+_MAX_WRONG = 40
+
+
+def render_html(verdict: Verdict, circumstances: Circumstances) -> str:
+    """The whole page."""
+    found = open_campaigns(verdict)
+    cards = [
+        campaign_section(campaign, place, len(found), verdict, circumstances)
+        for place, campaign in enumerate(found[:MAX_CARDS], 1)
+    ]
+    main = tag(
+        "main",
+        _answer(verdict, circumstances),
+        _truth(verdict, circumstances.truth) if circumstances.truth else None,
+        _overview(verdict) if len(found) > 1 else None,
+        *cards,
+        _flagged(verdict) if verdict.accounts_flagged else None,
+        _related(verdict) if verdict.related_groups else None,
+        examined_section(verdict, circumstances),
+        _reproduce(verdict, circumstances),
+    )
+    body = tag("body", _masthead(circumstances), main, _foot(circumstances), _script())
+    page = tag("html", _head(verdict, circumstances), body, lang="en")
+    return f"<!doctype html>\n{page}\n"
+
+
+def _own(file: str) -> str:
+    return resources.files("strongroom.hunt").joinpath(file).read_text("utf-8")
+
+
+def _digest(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _head(verdict: Verdict, circumstances: Circumstances) -> Html:
+    style = _own("report.css")
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(_own('report.js'))}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    simulated = " (simulated)" if circumstances.truth else ""
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        # The digests hold only base64; quotes must stand as they are for readers that do not decode entities.
+        raw(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("link", rel="icon", href="data:,"),
+        tag("title", f"Strongroom hunt{simulated}: {headline(verdict)}"),
+        raw(f"<style>{style}</style>"),
+    )
+
+
+def _script() -> Html:
+    return raw(f"<script>{_own('report.js')}</script>")
+
+
+def _masthead(circumstances: Circumstances) -> Html:
+    return tag(
+        "header",
+        tag("p", tag("strong", "Strongroom"), " hunt report", class_="brand"),
+        tag("p", tag("strong", "Simulated", class_="simulated")) if circumstances.truth else None,
+        tag("p", moment(circumstances.created), class_="created"),
+    )
+
+
+def _answer(verdict: Verdict, circumstances: Circumstances) -> Html:
+    first, *others = lead(verdict)
+    silent = dismissed(verdict)
+    return tag(
+        "section",
+        tag("h1", headline(verdict), id="answer"),
+        tag("p", first, class_="lead"),
+        *(tag("p", line) for line in others),
+        tag("p", silent, class_="note") if silent else None,
+        tag(
+            "p",
+            tag("strong", "Simulated. "),
+            "Strongroom’s simulator made this traffic. No account, address or prompt in it belongs to anybody.",
+            class_="simulation",
+        )
+        if circumstances.truth
+        else None,
+        class_="answer",
+        aria_labelledby="answer",
+    )
+
+
+def _truth(verdict: Verdict, truth: Truth) -> Html:
+    """What the simulator did, beside what was found."""
+    made = set(truth.campaign_accounts)
+    reported = {account for campaign in open_campaigns(verdict) for account in campaign.accounts}
+    missed, wrong = sorted(made - reported), sorted(reported - made)
+    rows: list[list[Child]] = [
+        ["Campaign accounts the simulator made", number(len(made))],
+        ["Of these, found", number(truth.found)],
+        ["Of these, missed", number(len(made) - truth.found)],
+        ["Accounts reported", number(truth.reported)],
+        ["Of these, honest", number(truth.reported - truth.found)],
+    ]
+    return tag(
+        "section",
+        tag("h2", "Beside the truth", id="truth"),
+        *(tag("p", line) for line in truth_in_words(truth)),
+        table("Verdict and truth", ["What", "Accounts"], rows, frozenset({1})),
+        _some("Missed", missed),
+        _some("Reported and honest", wrong),
+        aria_labelledby="truth",
+        class_="truth",
+    )
+
+
+def _some(label: str, accounts: list[str]) -> Html | None:
+    if not accounts:
+        return None
+    names: list[Child] = []
+    for account in accounts[:_MAX_WRONG]:
+        names += [", " if names else None, tag("bdi", name(account))]
+    rest = len(accounts) - _MAX_WRONG
+    return tag("p", f"{label}: ", *names, f" and {number(rest)} more" if rest > 0 else None, ".", class_="note")
+
+
+def _overview(verdict: Verdict) -> Html:
+    """All campaigns in one table, most exchanges first, each linked to its section."""
+    found = open_campaigns(verdict)
+    rows: list[list[Child]] = []
+    for place, campaign in sorted(enumerate(found, 1), key=lambda row: -row[1].exchanges):
+        label = name(campaign.id)
+        rows.append(
+            [
+                tag("a", label, href=f"#c{place}") if place <= MAX_CARDS else label,
+                number(len(campaign.accounts)),
+                number(campaign.exchanges),
+                amount(campaign.tokens_out) if campaign.tokens_out else "not in the logs",
+                objective(campaign),
+                moment(campaign.first_seen),
+                f"{odds(campaign.p_value)}",
+            ]
+        )
+    heads = ["Campaign", "Accounts", "Exchanges", "Output tokens", "Objective", "First seen", "How sure"]
+    rest = len(found) - MAX_CARDS
+    return tag(
+        "section",
+        tag("h2", "The campaigns", id="campaigns"),
+        table("Campaigns, most exchanges first", heads, rows, frozenset({1, 2, 3})),
+        tag("p", f"{plural(rest, 'campaign')} without a section; --json and --csv hold them.", class_="note")
+        if rest > 0
+        else None,
+        aria_labelledby="campaigns",
+    )
+
+
+def _flagged(verdict: Verdict) -> Html:
+    items = [
+        tag(
+            "article",
+            tag("h3", tag("bdi", name(flagged.account))),
+            tag("p", f"How sure: {odds(flagged.p_value).replace('groups look', 'accounts look')}.", class_="sure"),
+            evidence_items(flagged.evidence),
+        )
+        for flagged in verdict.accounts_flagged[:MAX_GROUPS]
+    ]
+    rest = len(verdict.accounts_flagged) - MAX_GROUPS
+    return tag(
+        "section",
+        tag("h2", "Accounts that are an alert alone", id="flagged"),
+        *items,
+        tag("p", f"{plural(rest, 'more account')}; --json and --csv hold them.", class_="note") if rest > 0 else None,
+        aria_labelledby="flagged",
+    )
+
+
+def _related(verdict: Verdict) -> Html:
+    items = [
+        tag(
+            "article",
+            tag("h3", sentence(group.relation)),
+            tag("ul", *(tag("li", sentence(item.summary)) for item in group.evidence)) if group.evidence else None,
+            accounts_list(group.accounts, "in this group", f"r{place}"),
+        )
+        for place, group in enumerate(verdict.related_groups[:MAX_GROUPS], 1)
+    ]
+    rest = len(verdict.related_groups) - MAX_GROUPS
+    return tag(
+        "section",
+        tag("h2", "Openly related, not an alert", id="related"),
+        tag("p", RELATED.partition(": ")[2][:1].upper() + RELATED.partition(": ")[2][1:]),
+        *items,
+        tag("p", f"{plural(rest, 'more group')}; --json and --csv hold them.", class_="note") if rest > 0 else None,
+        aria_labelledby="related",
+    )
+
+
+def _reproduce(verdict: Verdict, circumstances: Circumstances) -> Html:
+    site = f" --site {shlex.quote(circumstances.site)}" if circumstances.site else ""
+    found = open_campaigns(verdict)
+    further: list[Child] = []
+    if found and circumstances.site:
+        campaign = found[0]
+        ask = f"strongroom explain {shlex.quote(campaign.accounts[0])}{site}" if campaign.accounts else ""
+        silence = f"strongroom finding dismiss {shlex.quote(campaign.id)} --reason '…'{site}"
+        further = [
+            tag("p", "To ask why one account is linked, or is not:") if ask else None,
+            tag("pre", tag("code", cut(ask, _MAX_COMMAND))) if ask else None,
+            tag("p", "To keep a campaign silent until there is new evidence:"),
+            tag("pre", tag("code", cut(silence, _MAX_COMMAND))),
+        ]
+    kept = (
+        f"Rows, findings and this verdict are kept in the site {name(circumstances.site)}."
+        if circumstances.site
+        else "The hunt worked in a temporary site that was removed when it ended: nothing but its outputs is kept."
+    )
+    return tag(
+        "section",
+        tag("h2", "How to reproduce this", id="reproduce"),
+        tag("pre", tag("code", cut(circumstances.command, _MAX_COMMAND))),
+        tag(
+            "p",
+            f"Strongroom {name(circumstances.version)}, {moment(circumstances.created)}, "
+            f"{circumstances.seconds:,.1f} seconds. The same inputs and version give the same campaigns. {kept}",
+        ),
+        *further,
+        aria_labelledby="reproduce",
+    )
+
+
+def _foot(circumstances: Circumstances) -> Html:
+    words = join(
+        [
+            f"Made by Strongroom {name(circumstances.version)} on the machine that ran the hunt. ",
+            "This page loads nothing and sends nothing. It names accounts: handle it as confidential.",
+        ]
+    )
+    return tag("footer", tag("p", words))

@@ -1,0 +1,310 @@
+"""What a verdict says, in words: the same sentences on a terminal, in a pipe and on the page.
+
+Content can show that accounts act as one; it cannot show who owns them or what they intend (design.md, security
+rule 3). No sentence here says more.
+
+>>> odds(0.0004)
+'fewer than 1 in 2,500 comparable honest groups look like this'
+>>> amount(61_204_553), number(61_204_553)
+('61.2 million', '61,204,553')
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from strongroom.core.clock import parse_time
+from strongroom.core.records import Campaign, Verdict
+
+from ._visible import name, sentence, visible
+from .circumstances import Circumstances, Truth
+
+__all__ = [
+    "CAUTION",
+    "RELATED",
+    "amount",
+    "delay",
+    "dismissed",
+    "evidence_title",
+    "headline",
+    "lead",
+    "moment",
+    "number",
+    "objective",
+    "odds",
+    "open_campaigns",
+    "period",
+    "plural",
+    "score_in_words",
+    "sensitivity_rows",
+    "skipped_in_words",
+    "technique",
+    "truth_in_words",
+    "unseen",
+]
+
+CAUTION = (
+    "Proposed, for a person to decide. Content can show that accounts act as one; it cannot show who owns them "
+    "or what they intend. Prompts can be imitated to have somebody else cut off: check the examples first."
+)
+RELATED = "Openly related, not an alert: these accounts do not hide that they belong together."
+
+_TITLES = {
+    "address": "Shared addresses",
+    "client_address": "Shared addresses",
+    "payment": "Shared payment",
+    "email_domain": "Shared mail domain",
+    "signup": "Sign-ups alike",
+    "tls_fingerprint": "Same client software",
+    "user_agent": "Same client software",
+    "template": "Shared template",
+    "distribution": "Questions drawn alike",
+    "objective": "Same objective",
+    "timing": "Times alike",
+    "organization": "Same organization",
+    "end_user": "Named end users",
+}
+_TECHNIQUES = {
+    "AML.T0024": "Exfiltration via AI Inference API",
+    "AML.T0024.000": "Infer Training Data Membership",
+    "AML.T0024.001": "Invert AI Model",
+    "AML.T0024.002": "Extract AI Model",
+    "AML.T0040": "AI Model Inference API Access",
+}
+_LARGE = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"))
+_DAY_US = 86_400_000_000
+_HOUR_US = 3_600_000_000
+_MINUTE_US = 60_000_000
+_MAX_ROWS = 60
+"""Rows shown of `sensitivity`, whose content is the detector's own."""
+
+
+def number(value: int) -> str:
+    """Exact, with thousands separated."""
+    return f"{value:,}"
+
+
+def amount(value: int) -> str:
+    """Rounded for reading: three significant digits from a million on."""
+    for size, word in _LARGE:
+        if value >= size:
+            return f"{value / size:.3g} {word}" if value < 1000 * size else f"{value // size:,} {word}"
+    return number(value)
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 account`, `198 accounts`."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def moment(text: str) -> str:
+    """`2026-11-03 04:12 UTC`, or the text itself where it is not a time; `not known` where it is empty."""
+    if not text:
+        return "not known"
+    if _time(text) is None:
+        return name(text)
+    return f"{text[:10]} {text[11:16] or '00:00'} UTC" if text.endswith("Z") else name(text)
+
+
+def period(verdict: Verdict) -> str:
+    """From when to when was examined, or an empty string when nothing was."""
+    start, end = verdict.window.start, verdict.window.end
+    return f"from {moment(start)} to {moment(end)}" if start and end else ""
+
+
+def delay(earlier: str, later: str) -> str:
+    """`1 day 5 hours` between two times; empty where either is unknown or they are the wrong way round."""
+    start, end = _time(earlier), _time(later)
+    if start is None or end is None or end < start:
+        return ""
+    days, rest = divmod(end - start, _DAY_US)
+    hours, rest = divmod(rest, _HOUR_US)
+    if days:
+        return plural(days, "day") + (f" {plural(hours, 'hour')}" if hours else "")
+    minutes = rest // _MINUTE_US
+    if hours:
+        return plural(hours, "hour") + (f" {plural(minutes, 'minute')}" if minutes else "")
+    return plural(minutes, "minute")
+
+
+def _time(text: str) -> int | None:
+    try:
+        return parse_time(text)
+    except ValueError:
+        return None
+
+
+def open_campaigns(verdict: Verdict) -> list[Campaign]:
+    """Campaigns that nobody dismissed."""
+    return [campaign for campaign in verdict.campaigns if campaign.status != "dismissed"]
+
+
+def dismissed(verdict: Verdict) -> str:
+    """One line about dismissed campaigns, or an empty string."""
+    silent = [campaign for campaign in verdict.campaigns if campaign.status == "dismissed"]
+    if not silent:
+        return ""
+    ids = ", ".join(name(campaign.id) for campaign in silent[:5])
+    more = f" and {plural(len(silent) - 5, 'more', 'more')}" if len(silent) > 5 else ""
+    without = "it has" if len(silent) == 1 else "they have"
+    return f"{plural(len(silent), 'campaign')} dismissed earlier; {without} no new evidence: {ids}{more}."
+
+
+def headline(verdict: Verdict) -> str:
+    """The answer, in one short sentence."""
+    found = open_campaigns(verdict)
+    flagged = len(verdict.accounts_flagged)
+    if found:
+        return f"Yes: {plural(len(found), 'campaign')}."
+    if flagged:
+        stands = "is an alert" if flagged == 1 else "are alerts"
+        return f"No campaign was found; {plural(flagged, 'account')} {stands} alone."
+    if not verdict.exchanges:
+        return "No answer: no exchange was examined."
+    return "No new campaign was found." if verdict.campaigns else "No campaign was found."
+
+
+def lead(verdict: Verdict) -> list[str]:
+    """The sentences under the answer."""
+    found = open_campaigns(verdict)
+    when = period(verdict)
+    scope = f"{plural(verdict.exchanges, 'exchange')} of {plural(verdict.accounts, 'account')}"
+    if found:
+        return [_taken(found), f"Examined: {scope}{', ' + when if when else ''}."]
+    if not verdict.exchanges:
+        return [
+            "This says nothing about the traffic. The sections below show what was tried and why it gave nothing."
+        ]
+    return [
+        f"Among {scope}{' ' + when if when else ''}, no group that hides its relation acts as one more than "
+        "comparable honest groups do.",
+        "That is not proof of absence: what could not be seen is listed below.",
+    ]
+
+
+def _taken(found: list[Campaign]) -> str:
+    accounts = sum(len(campaign.accounts) for campaign in found)
+    exchanges = plural(sum(campaign.exchanges for campaign in found), "exchange")
+    tokens = sum(campaign.tokens_out for campaign in found)
+    if len(found) == 1:
+        who = f"{plural(accounts, 'account')} {'acts' if accounts == 1 else 'act'} as one"
+    else:
+        who = f"{plural(accounts, 'account')} act as {number(len(found))} groups, each as one"
+    took = f", {amount(tokens)} output tokens" if tokens else "; the logs hold no count of output tokens"
+    return f"{who}: {exchanges}{took}."
+
+
+def odds(p_value: float) -> str:
+    """A p-value as a share of comparable honest groups. Rounding never makes it look rarer than it is."""
+    if math.isnan(p_value) or not 0.0 <= p_value <= 1.0:
+        return "how many comparable honest groups look like this was not measured"
+    if p_value == 0.0:
+        return "no comparable honest group looks like this"
+    if p_value > 0.5:
+        return "most comparable honest groups look like this"
+    inverse = 1.0 / p_value
+    scale = 10.0 ** max(0, math.floor(math.log10(inverse)) - 1)
+    one_in = int(math.floor(inverse / scale + 1e-9) * scale)
+    bound = "fewer than" if p_value * one_in < 1.0 - 1e-9 else "at most"
+    return f"{bound} 1 in {number(one_in)} comparable honest groups look like this"
+
+
+def score_in_words(score: float) -> str:
+    """The score with its scale."""
+    return f"{score:.2f} on a scale from 0 (unrelated) to 1 (cannot be told apart)"
+
+
+def evidence_title(kind: str) -> str:
+    """A heading for a kind of evidence."""
+    known = _TITLES.get(kind)
+    return known or name(kind.replace("_", " ")).capitalize()
+
+
+def objective(campaign: Campaign) -> str:
+    """What the prompts ask for."""
+    return name(campaign.objective.replace("_", " ")) if campaign.objective else "not recognised"
+
+
+def technique(identifier: str) -> str:
+    """A technique's id with its name, where we know it."""
+    known = _TECHNIQUES.get(identifier)
+    return f"{identifier} {known}" if known else name(identifier)
+
+
+def skipped_in_words(verdict: Verdict) -> list[tuple[str, int]]:
+    """Skipped records by reason, most first."""
+    rows = sorted(verdict.skipped.items(), key=lambda row: (-row[1], row[0]))
+    return [(name(reason.replace("_", " ")), count) for reason, count in rows[:_MAX_ROWS] if count]
+
+
+def sensitivity_rows(sensitivity: dict[str, Any]) -> list[tuple[str, str]]:
+    """`sensitivity` flattened to label and value; `summary`, where it has one, is not among them."""
+    rows: list[tuple[str, str]] = []
+    _flatten("", {key: value for key, value in sensitivity.items() if key != "summary"}, rows)
+    return rows
+
+
+def _flatten(label: str, value: Any, rows: list[tuple[str, str]]) -> None:
+    if len(rows) >= _MAX_ROWS:
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            word = visible(str(key)[:60]).replace("_", " ")
+            _flatten(f"{label}, {word}" if label else word, inner, rows)
+    elif isinstance(value, list | tuple) and any(isinstance(inner, dict | list) for inner in value):
+        for place, inner in enumerate(value, 1):
+            _flatten(f"{label} {place}", inner, rows)
+    else:
+        rows.append((label, _scalar(value)))
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return number(value)
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    if isinstance(value, list | tuple):
+        return sentence(", ".join(_scalar(inner) for inner in value[:50]))
+    return "not known" if value is None else sentence(str(value))
+
+
+def unseen(verdict: Verdict, circumstances: Circumstances) -> list[str]:
+    """What could not be seen, in sentences: the reasons why silence is not proof."""
+    told = [sentence(reason) for reason in verdict.not_examined]
+    skipped = sum(verdict.skipped.values())
+    if skipped:
+        reasons = ", ".join(f"{number(count)} {reason}" for reason, count in skipped_in_words(verdict)[:8])
+        where = f" Their places stand in {name(circumstances.rejects_file)}." if circumstances.rejects_file else ""
+        told.append(f"{plural(skipped, 'record')} could not be used: {reasons}.{where}")
+    unknown = [source for source in circumstances.inputs if not source.format]
+    told.extend(f"{name(source.path)} was not recognised as a log." for source in unknown[:_MAX_ROWS])
+    if len(unknown) > _MAX_ROWS:
+        told.append(f"{plural(len(unknown) - _MAX_ROWS, 'more file')} not recognised as a log.")
+    summary = verdict.sensitivity.get("summary")
+    if isinstance(summary, str) and summary:
+        told.append(sentence(summary))
+    return told
+
+
+def truth_in_words(truth: Truth) -> list[str]:
+    """The verdict beside what the simulator did."""
+    made = len(set(truth.campaign_accounts))
+    told = [f"This traffic is simulated, so the truth is known. {sentence(truth.description)}".strip()]
+    if not made:
+        wrong = f"{plural(truth.reported, 'account')} reported, all of them wrongly"
+        return [*told, f"The simulator made no campaign; {wrong if truth.reported else 'none was reported'}."]
+    share = f" ({truth.found / truth.reported:.0%} of the reported)" if truth.reported else ""
+    return [
+        *told,
+        f"The simulator made {plural(made, 'campaign account')}; {number(truth.found)} of them were found. "
+        f"{plural(truth.reported, 'account')} reported, {number(truth.found)} of them rightly{share}.",
+    ]
+
+
+def listed(names: Iterable[str], count: int) -> str:
+    """The first `count` names, joined."""
+    return ", ".join(name(one) for _, one in zip(range(count), names, strict=False))

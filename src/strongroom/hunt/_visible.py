@@ -1,0 +1,67 @@
+"""Text that came from logs, made safe to show: nothing hidden, nothing that moves a cursor, never endless.
+
+Whoever writes prompts chooses account names and texts, so a terminal escape, a bidi override or a zero-width
+character in them is an attempt to mislead the reader. They are shown, not obeyed and not dropped: two names
+that differ must look different.
+
+>>> visible("acct\\x1b[31m\\u202e7")
+'acct␛[31m<U+202E>7'
+>>> cut("a" * 10_000 + "z", 12)
+'aaaaaaaa…aaz (10,001 characters)'
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+__all__ = ["MAX_NAME", "MAX_SENTENCE", "cut", "name", "sentence", "visible"]
+
+MAX_NAME = 80
+"""Characters shown of an account, a path or another single value."""
+MAX_SENTENCE = 800
+"""Characters shown of a summary or an excerpt."""
+
+_MAX_MARKS = 3
+"""Combining marks in a row: living scripts need no more; beyond that they deface the lines around them."""
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_MARKS = frozenset({"Mn", "Me"})
+_PICTURES = 0x2400
+"""U+2400 and the 32 after it draw the C0 controls."""
+
+
+def visible(text: str) -> str:
+    """`text` with controls, bidi overrides, invisible and unassigned characters written out."""
+    if text.isascii() and text.isprintable():
+        return text
+    shown = []
+    marks = 0
+    for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in _MARKS else 0
+        code = ord(character)
+        if code < 0x20:
+            shown.append(chr(_PICTURES + code))
+        elif category in _HIDDEN or marks > _MAX_MARKS or 0xE0100 <= code <= 0xE01EF:
+            shown.append(f"<U+{code:04X}>")
+        else:
+            shown.append(character)
+    return "".join(shown)
+
+
+def cut(text: str, limit: int) -> str:
+    """`text` made visible; a longer one keeps its head and tail, and its true length is said."""
+    if len(text) <= limit:
+        return visible(text)
+    tail = limit // 4
+    head = limit - tail - 1
+    return f"{visible(text[:head])}…{visible(text[-tail:] if tail else '')} ({len(text):,} characters)"
+
+
+def name(text: str) -> str:
+    """An account, path or other single value; an empty one is said to be empty."""
+    return cut(text, MAX_NAME) if text else "(empty)"
+
+
+def sentence(text: str) -> str:
+    """A summary or excerpt."""
+    return cut(text, MAX_SENTENCE)
