@@ -10,5 +10,13 @@ third parties join through the entry point group `strongroom.readers` (see `stro
 from __future__ import annotations
 
 from ._registry import all_readers, builtin_readers, reader_named, recognise
+from .mapped import MappedReader, parse_mapping
 
-__all__ = ["all_readers", "builtin_readers", "reader_named", "recognise"]
+__all__ = [
+    "MappedReader",
+    "all_readers",
+    "builtin_readers",
+    "parse_mapping",
+    "reader_named",
+    "recognise",
+]

@@ -8,7 +8,12 @@ from typing import Any
 from strongroom.core.errors import UsageError
 from strongroom.ingest.reader import Reader
 
+from .access_log import AccessLogReader
+from .bedrock import BedrockReader
 from .exchange_log import ExchangeLogReader
+from .langfuse import LangfuseReader
+from .litellm import LiteLLMReader
+from .otel import OpenTelemetryReader
 
 __all__ = ["GROUP", "all_readers", "builtin_readers", "reader_named", "recognise"]
 
@@ -22,7 +27,14 @@ _ATTRIBUTES = ("name", "title", "reference", "metadata_only", "claims", "read")
 
 def builtin_readers() -> list[Reader]:
     """The readers that come with Strongroom, except the mapped one, which needs a mapping."""
-    return [ExchangeLogReader()]
+    return [
+        ExchangeLogReader(),
+        LiteLLMReader(),
+        BedrockReader(),
+        OpenTelemetryReader(),
+        LangfuseReader(),
+        AccessLogReader(),
+    ]
 
 
 def all_readers() -> list[Reader]:

@@ -17,6 +17,7 @@ from strongroom.ingest.reader import whole_number
 
 from ._json import load, require_unique
 from ._messages import Message, conversation
+from ._secrets import digest, guarded, is_secret
 from ._time import microseconds, microseconds_or_absent
 from ._values import MAX_NAME, limit, temperature, tidy, wants_logprobs
 
@@ -64,8 +65,7 @@ class _Record(msgspec.Struct, gc=False):
 
 
 _DECODER = msgspec.json.Decoder(_Record)
-_KEYS = (b'"account"', b'"end_user"', b'"organization"', b'"credential"', b'"messages"', b'"prompt"')
-_TIME = b'"time"'
+_KEYS = (b'"account"', b'"time"', b'"end_user"', b'"organization"', b'"messages"', b'"prompt"')
 
 
 class ExchangeLogReader:
@@ -73,7 +73,7 @@ class ExchangeLogReader:
 
     name = "exchange-log"
     title = "Strongroom exchange log v1"
-    reference = "https://github.com/strongroom/strongroom/blob/main/docs/readers/exchange-log.md"
+    reference = "docs/readers/exchange-log.md"
     metadata_only = False
 
     def claims(self, record: dict[str, Any]) -> int:
@@ -85,12 +85,13 @@ class ExchangeLogReader:
         """The one exchange of a record. Raises RecordError."""
         r = load(raw, _DECODER)
         signup = r.signup
-        require_unique(raw, _KEYS)
-        if raw.count(_TIME) > 1 + (signup is not None):
-            require_unique(raw, (_TIME,))
+        if _names_a_key_twice(raw, r):
+            require_unique(raw, _KEYS)
         account = r.account
         if not account or account.isspace():
             raise RecordError("no account", "account is empty")
+        if is_secret(account):
+            account = digest(account)
         if r.messages is not None:
             text, system, turn = conversation(r.messages)
         elif r.prompt is not None:
@@ -105,8 +106,8 @@ class ExchangeLogReader:
             turn,
             "" if r.id is None else str(r.id),
             r.organization or "",
-            r.credential or "",
-            r.end_user or "",
+            guarded(r.credential) if r.credential else "",
+            guarded(r.end_user) if r.end_user else "",
             r.session or "",
             r.client_address or "",
             _asn(r.asn) if r.asn else 0,
@@ -128,6 +129,19 @@ class ExchangeLogReader:
         if len(raw) - len(text) - len(system) > MAX_NAME or b"\\u0000" in raw:
             tidy(exchange)
         return (exchange,)
+
+
+def _names_a_key_twice(raw: bytes, r: _Record) -> bool:
+    """Whether a closer look is due; each count costs a pass over the record, so absent keys are not counted."""
+    count = raw.count
+    return (
+        count(b'"account"') > 1
+        or count(b'"time"') > 1 + (r.signup is not None)
+        or (r.messages is not None and count(b'"messages"') > 1)
+        or (r.prompt is not None and count(b'"prompt"') > 1)
+        or (r.end_user is not None and count(b'"end_user"') > 1)
+        or (r.organization is not None and count(b'"organization"') > 1)
+    )
 
 
 def _add_request(exchange: Exchange, request: _Request) -> None:

@@ -1,0 +1,61 @@
+"""Secrets that stand in logs are never kept: a short digest names them instead.
+
+>>> digest("Bearer sk-example0") == digest("sk-example0") == guarded("sk-example0")
+True
+>>> guarded("acct_1")
+'acct_1'
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+
+__all__ = ["digest", "guarded", "is_secret", "key_name"]
+
+_SCHEME = re.compile(
+    r"(?:bearer|basic|token|apikey|api-key|key|negotiate|digest|aws4-hmac-sha256)[ =:]+", re.IGNORECASE
+)
+# Case matters here: the exchange log asks this of three fields of each record, and folding case doubles its cost.
+_SECRET = re.compile(
+    r"(?:[Bb]earer|BEARER|[Bb]asic|BASIC|[Tt]oken|Negotiate|Digest|AWS4-HMAC-SHA256) +\S"  # an Authorization header
+    r"|(?:sk|xai|gsk|hf|nvapi|pplx|csk|ghp|gho|github_pat|glpat|xox[abp])[-_][A-Za-z0-9_-]{8,}"
+    r"|AIza[A-Za-z0-9_-]{20,}|ya29\.\S{20,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\."
+)
+_HASH = re.compile(r"[0-9a-f]{64}")
+is_secret = _SECRET.match
+"""Truthy for text that looks like a key, a token or an Authorization header."""
+
+
+def guarded(name: str) -> str:
+    """`name`, or its digest where it looks like a secret."""
+    return digest(name) if is_secret(name) else name
+
+
+def digest(value: str) -> str:
+    """`key:` and 12 hex digits of SHA-256 of a key, without the scheme that may stand before it.
+
+    One key has one digest in whichever header it came. Of Basic credentials only the name is digested: a
+    password may be short enough to be found again from a digest.
+    """
+    value = value.strip()
+    match = _SCHEME.match(value)
+    if match:
+        value = value[match.end() :]
+        if match[0][:5].lower() == "basic":
+            value = _basic_name(value)
+    return "key:" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:12]
+
+
+def key_name(hashed: str) -> str:
+    """The digest of a key of which a log has the SHA-256 (LiteLLM's `user_api_key_hash`), or the key itself."""
+    return "key:" + hashed[:12] if _HASH.fullmatch(hashed) else digest(hashed)
+
+
+def _basic_name(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).partition(b":")[0].decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return value
