@@ -1,0 +1,81 @@
+"""The command line. Commands import what they need when they run, so that `--help` stays fast."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from strongroom import __version__
+from strongroom.core.errors import StrongroomError, UsageError
+
+from ._demo import demo
+from ._findings import explain, finding
+from ._hunt import hunt
+from ._options import SiteOption
+from ._output import print_error
+from ._site import init, store
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+# Typer brings its own copy of click, under a private name; the error that all of its errors are is found this way.
+_WrongUse: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="strongroom",
+    help="Access control, evidence and theft detection for AI models and datasets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"strongroom {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    site: SiteOption = "",
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Access control, evidence and theft detection for AI models and datasets."""
+
+
+app.command("init")(init)
+app.command("demo")(demo)
+app.command("hunt")(hunt)
+app.command("explain")(explain)
+app.add_typer(finding, name="finding")
+app.add_typer(store, name="store")
+
+
+def main() -> int:
+    """Runs the command line and returns the exit code (design.md, "Command line")."""
+    json = "--json" in sys.argv[1:]
+    # A service manager's stop is a Ctrl-C: finish the commit under way, leave the rest for the next run.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except StrongroomError as error:
+        print_error(error, json=json)
+        return error.exit_code
+    except _WrongUse as error:
+        wrong = UsageError(error.format_message(), next="see: strongroom --help")
+        print_error(wrong, json=json)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("interrupted; what was read is kept, the same command continues\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Keep Python from complaining once more at exit.
+        sys.stdout = None
+        return 0

@@ -1,0 +1,9 @@
+"""The hunt: logs in, a verdict out, and its renderings for a terminal, a page, a spreadsheet and a program."""
+
+from ._csv import render_csv
+from ._html import render_html
+from ._hunt import Hunt, Watcher, run_hunt
+from ._remember import dismiss
+from ._terminal import print_verdict
+
+__all__ = ["Hunt", "Watcher", "dismiss", "print_verdict", "render_csv", "render_html", "run_hunt"]

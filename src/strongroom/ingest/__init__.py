@@ -5,6 +5,16 @@ Third parties write readers against `strongroom.ingest.reader`.
 
 from ._ingest import IngestReport, Progress, SourceReport, ingest
 from ._work import Settings
-from .readers import all_readers, reader_named
+from .readers import MappedReader, all_readers, parse_mapping, reader_named
 
-__all__ = ["IngestReport", "Progress", "Settings", "SourceReport", "all_readers", "ingest", "reader_named"]
+__all__ = [
+    "IngestReport",
+    "MappedReader",
+    "Progress",
+    "Settings",
+    "SourceReport",
+    "all_readers",
+    "ingest",
+    "parse_mapping",
+    "reader_named",
+]

@@ -1,0 +1,28 @@
+.PHONY: demo test lint unit torture bench lock clean
+
+demo: ## environment from the lock, then the main job on simulated traffic
+	@scripts/venv run
+	@.venv/bin/strongroom demo
+
+test: ## everything that must hold: tests, ruff, mypy strict, import contracts
+	@scripts/venv dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/python -m pytest -m "not torture" src tests
+
+torture: ## kill -9 loops, fuzzing, soaks; results go to docs/reliability.md
+	@scripts/venv dev
+	.venv/bin/python -m pytest -m torture tests -s
+
+bench: ## ours, peers, the bare limit, and ratios; results go to docs/benchmarks.md
+	@scripts/venv dev
+	.venv/bin/python benchmarks/run.py
+
+lock: ## resolve the dependencies anew and pin them with hashes
+	@scripts/venv dev
+	scripts/lock
+
+clean:
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

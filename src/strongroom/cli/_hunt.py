@@ -1,0 +1,184 @@
+"""`strongroom hunt`: read logs, find who is copying the model, show the verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from strongroom import __version__
+from strongroom.core.clock import now
+from strongroom.core.errors import InputError, StrongroomError, UsageError
+
+from ._options import Json, SiteOption, check_writable, given_site, moment
+from ._output import print_json, stdout, watching
+
+if TYPE_CHECKING:
+    from strongroom.core.records import Verdict
+    from strongroom.hunt.circumstances import Circumstances
+    from strongroom.ingest.reader import Reader
+    from strongroom.site import Site
+
+__all__ = ["hunt", "publish"]
+
+FOUND = 1
+
+
+def hunt(
+    context: typer.Context,
+    logs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="LOGS…", help="Files, directories, globs, -, s3://…; none: what the site holds."),
+    ] = None,
+    site: SiteOption = "",
+    json: Json = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the verdict as an HTML page too.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the accounts as CSV.")] = None,
+    format: Annotated[str, typer.Option(metavar="NAME", help="Read every log as this format.")] = "",
+    map: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=NAME", help="For CSV, Parquet or unknown JSON: which field is what."),
+    ] = None,
+    since: Annotated[str, typer.Option(metavar="TIME", help="Leave out what is older (a time, or 14d).")] = "",
+    until: Annotated[str, typer.Option(metavar="TIME", help="Leave out what is from then on.")] = "",
+    rejects: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where places of bad records are written.")
+    ] = None,
+    workers: Annotated[int, typer.Option(metavar="N", min=0, max=256, help="Processes; 0 chooses.")] = 0,
+) -> None:
+    """Find accounts that copy the model together. Exit 0: none found, 1: found.
+
+    Needs no site: without one the hunt works in a temporary one, which is removed when it ends. An interrupted
+    hunt continues when the same command is given again.
+    """
+    words = list(logs or [])
+    reader = _reader(format, map or [])
+    window = (moment(since, "--since"), moment(until, "--until"))
+    for path, option in ((report, "--report"), (csv, "--csv"), (rejects, "--rejects")):
+        check_writable(path, option)
+    with _site(given_site(context, site), words) as opened, _rejects(opened, rejects) as places:
+        from strongroom.hunt import Hunt, run_hunt
+        from strongroom.ingest import Settings
+
+        with watching() as watcher:
+            verdict, circumstances = run_hunt(
+                Hunt(
+                    words=words,
+                    store=opened.site.store,
+                    settings=Settings(
+                        opened.site.sketch_key, opened.site.configuration.keep_text, since=window[0], until=window[1]
+                    ),
+                    command=shlex.join(["strongroom", *sys.argv[1:]]),
+                    version=__version__,
+                    site="" if opened.temporary else str(opened.site.path),
+                    reader=reader,
+                    tabular=bool(map) and not format,
+                    rejects=places,
+                    rejects_path=places.name,
+                    workers=workers or None,
+                ),
+                now(),
+                watcher,
+            )
+    publish(verdict, circumstances, json=json, report=report, csv=csv)
+    if any(campaign.status != "dismissed" for campaign in verdict.campaigns):
+        raise typer.Exit(FOUND)
+
+
+def publish(
+    verdict: Verdict, circumstances: Circumstances, *, json: bool, report: Path | None, csv: Path | None
+) -> None:
+    """The verdict to stdout, and to the files that were asked for."""
+    from strongroom.hunt import print_verdict, render_csv, render_html
+
+    if json:
+        print_json(verdict)
+    else:
+        print_verdict(verdict, circumstances, stdout())
+    if report is not None:
+        _write(report, render_html(verdict, circumstances))
+        sys.stderr.write(f"report: {report}\n")
+    if csv is not None:
+        _write(csv, render_csv(verdict))
+        sys.stderr.write(f"accounts: {csv}\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: an older report stays until the new one is complete."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise StrongroomError(
+            f"the file cannot be written: {error.strerror}", where=str(path), next="check space and permissions"
+        ) from error
+
+
+class _Opened:
+    def __init__(self, site: Site, temporary: bool) -> None:
+        self.site = site
+        self.temporary = temporary
+
+
+@contextlib.contextmanager
+def _site(given: str | None, words: list[str]) -> Iterator[_Opened]:
+    from strongroom.site import Site, temporary_site
+
+    site = Site.find(given)
+    if site is None and not words:
+        raise InputError(
+            "no logs are named",
+            next="strongroom hunt FILE…, or - for stdin; or --site DIR to search what a site holds",
+        )
+    if site is None:
+        with temporary_site(words) as opened:
+            yield _Opened(opened, temporary=True)
+    else:
+        with site.exclusively():
+            yield _Opened(site, temporary=False)
+
+
+@contextlib.contextmanager
+def _rejects(opened: _Opened, given: Path | None) -> Iterator[tempfile._TemporaryFileWrapper[str]]:
+    """The rejects file: where it was asked for, in the site, or in the temporary directory. Removed if empty."""
+    if given is not None:
+        path = given
+    elif opened.temporary:
+        path = Path(tempfile.gettempdir()) / f"strongroom-rejects-{opened.site.path.name.rpartition('-')[2]}.jsonl"
+    else:
+        path = opened.site.path / "run" / "rejects.jsonl"
+    try:
+        path.unlink(missing_ok=True)
+        with path.open("x") as file:
+            yield file  # type: ignore[misc]
+    except OSError as error:
+        raise StrongroomError(f"the rejects file cannot be written: {error.strerror}", where=str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            if path.stat().st_size == 0:
+                path.unlink()
+
+
+def _reader(format: str, mapping: list[str]) -> Reader | None:
+    if format and mapping and format != "mapped":
+        raise UsageError("--format and --map exclude each other", next="give one of them")
+    if mapping:
+        from strongroom.ingest import MappedReader, parse_mapping
+
+        return MappedReader(parse_mapping(mapping))
+    if format:
+        from strongroom.ingest import reader_named
+
+        return reader_named(format)
+    return None

@@ -1,0 +1,104 @@
+"""`strongroom init`, `store …`: making a site and looking after what it holds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from strongroom.core.clock import format_time, now, parse_duration
+
+from ._options import Json, SiteOption, given_site, need_site
+from ._output import print_facts, print_json
+
+__all__ = ["init", "store"]
+
+store = typer.Typer(help="What the site keeps of the logs.", no_args_is_help=True)
+
+
+def init(
+    context: typer.Context,
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="Where; ./strongroom-site by default.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing (implied without a terminal).")] = False,
+    keep_text: Annotated[bool, typer.Option("--keep-text", help="Keep texts of prompts, not only sketches.")] = False,
+    json: Json = False,
+    site: SiteOption = "",
+) -> None:
+    """Make a site: a directory that holds configuration, keys, and what hunts find."""
+    from strongroom.site import Site
+
+    named = given_site(context, site) or os.environ.get("STRONGROOM_SITE")
+    path = directory or Path(named or "strongroom-site")
+    if not yes and not json and sys.stdin.isatty():
+        path = Path(typer.prompt("Directory of the site", default=str(path)))
+        if not keep_text:
+            keep_text = typer.confirm("Keep the texts of prompts (otherwise sketches alone)?", default=False)
+    made = Site.create(path, keep_text=keep_text)
+    facts = {"site": str(made.path.absolute()), "keep_text": made.configuration.keep_text}
+    if json:
+        print_json(facts)
+        return
+    print_facts([("site", facts["site"]), ("texts of prompts", "kept" if keep_text else "not kept, sketches alone")])
+    sys.stdout.write(
+        f"The key in {path}/keys/sketch.key keys every digest; it is not encrypted. Keep it where secrets belong.\n"
+        f"next: strongroom hunt LOGS… --site {path}\n"
+    )
+
+
+@store.command("info")
+def info(context: typer.Context, site: SiteOption = "", json: Json = False) -> None:
+    """What is stored: rows, accounts, window, bytes."""
+    found = need_site(context, site).store.info()
+    if json:
+        print_json(found)
+        return
+    exchanges, findings = found["exchanges"], found["findings"]
+    print_facts(
+        [
+            ("exchanges", f"{exchanges['rows']:,}"),
+            ("with text", f"{exchanges['with_text']:,}"),
+            ("accounts", f"{exchanges['accounts']:,}"),
+            ("first", exchanges["window"]["start"] or "none"),
+            ("last", exchanges["window"]["end"] or "none"),
+            ("findings", f"{findings['rows']:,}"),
+            ("bytes", f"{exchanges['bytes'] + findings['bytes']:,}"),
+            ("files", f"{exchanges['files'] + findings['files']:,}"),
+            ("schema", exchanges["schema"]),
+        ]
+    )
+
+
+@store.command("prune")
+def prune(
+    context: typer.Context,
+    older_than: Annotated[str, typer.Option("--older-than", metavar="DURATION", help="Such as 90d.")],
+    site: SiteOption = "",
+    json: Json = False,
+) -> None:
+    """Delete exchanges older than a duration, and their bytes. Findings and verdicts stay."""
+    before = now() - parse_duration(older_than)
+    opened = need_site(context, site)
+    with opened.exclusively():
+        deleted = opened.store.prune(before)
+    if json:
+        print_json({"deleted": deleted, "before": format_time(before)})
+    else:
+        print_facts([("deleted", f"{deleted:,} exchanges"), ("before", format_time(before))])
+
+
+@store.command("compact")
+def compact(context: typer.Context, site: SiteOption = "", json: Json = False) -> None:
+    """Merge small files and remove those that no longer hold rows."""
+    opened = need_site(context, site)
+    with opened.exclusively():
+        done = opened.store.compact()
+    if json:
+        print_json(done)
+        return
+    for table, counts in done.items():
+        print_facts([(f"{table}, {name.replace('_', ' ')}", count) for name, count in counts.items()])

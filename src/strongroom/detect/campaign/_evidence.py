@@ -1,0 +1,229 @@
+"""Why a campaign is one, in sentences that a person can check, each with places in the logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from strongroom.core.clock import format_time
+from strongroom.core.records import Evidence, Example
+from strongroom.sketch import FLAGS
+from strongroom.store import Store
+
+from ._detect import Snapshot
+from ._features import Features
+from ._judge import COMPARISONS, Judged
+from ._ties import Tie
+
+__all__ = ["evidence_of", "examples"]
+
+EXAMPLES = 3
+ACCOUNTS_NAMED = 400
+"""Accounts listed with one piece of evidence."""
+RAISED = 5.0
+"""An indicator is evidence when the campaign raises it so many times as often as others do."""
+
+Index = npt.NDArray[np.intp]
+
+_SHARED = {
+    "address": "network addresses",
+    "payment": "payment digests",
+    "tls": "TLS fingerprints",
+    "credential": "credentials",
+}
+_FLAG_WORDS = {
+    "reasoning_elicitation": "ask for the model's hidden reasoning",
+    "rubric_grading": "ask the model to grade by a rubric",
+    "logprob_probing": "ask for token probabilities",
+    "repetition_attack": "ask for endless repetition",
+    "synthetic_data": "ask for training data",
+}
+
+
+def evidence_of(campaign: Judged, snapshot: Snapshot, features: Features, store: Store) -> list[Evidence]:
+    """Every reason, strongest first."""
+    found = [_alike(campaign, snapshot, features, store)]
+    found += _templates(campaign, snapshot, features, store)
+    found += _shared_facts(campaign, snapshot, features, store)
+    found += _division(campaign, snapshot, features)
+    found += _indicators(campaign, features, store)
+    rank = {"strong": 0, "moderate": 1, "weak": 2}
+    return sorted(found, key=lambda evidence: rank[evidence.strength])
+
+
+def _alike(campaign: Judged, snapshot: Snapshot, features: Features, store: Store) -> Evidence:
+    size = len(campaign.members)
+    texts = int(snapshot.questions.texts[campaign.members].sum())
+    return Evidence(
+        kind="distribution",
+        summary=(
+            f"The {size:,} accounts ask interchangeably: over {texts:,} distinct opening prompts, likeness is "
+            f"{campaign.likeness:.2f} ± {campaign.error:.2f}, where 1 means that a prompt does not tell which "
+            "account sent it and 0 is usual between unrelated accounts. "
+            f"Of {COMPARISONS} groups made of the other accounts that ask most alike, "
+            f"{round(campaign.p_value * (COMPARISONS + 1)) - 1} came as close."
+        ),
+        subjects=_names(campaign.members, features),
+        strength="strong" if campaign.likeness > 0.85 else "moderate",
+        examples=examples(store, _names(campaign.members[:: max(size // EXAMPLES, 1)], features)),
+    )
+
+
+def _templates(campaign: Judged, snapshot: Snapshot, features: Features, store: Store) -> list[Evidence]:
+    ties = _inside(campaign, snapshot, lambda tie: tie.kind == "template")
+    if not ties:
+        return []
+    tie, members = ties[0]
+    outside = len(tie.members) - len(members)
+    share = _template_share(tie, members, features)
+    also = f" {len(ties) - 1} more such passages tie parts of it." if len(ties) > 1 else ""
+    return [
+        Evidence(
+            kind="template",
+            summary=(
+                f"{len(members):,} of the {len(campaign.members):,} accounts send prompts around one common "
+                f"passage: {share:.0%} of their distinct opening prompts hold it, each with other content. "
+                f"Outside the campaign {outside:,} accounts use it.{also}"
+            ),
+            subjects=_names(members, features),
+            strength="strong" if len(members) > 4 * outside else "moderate",
+            examples=examples(store, _names(members[:20], features), shingles=tie.shingles),
+        )
+    ]
+
+
+def _template_share(tie: Tie, members: Index, features: Features) -> float:
+    """Median over members of the share of texts with the template's most used shingle."""
+    shingle, subject, _, texts = features.shingle
+    best = 0.0
+    for one in tie.shingles[:4]:
+        chosen = (shingle == one) & np.isin(subject, members)
+        counts = np.bincount(subject[chosen], weights=texts[chosen], minlength=len(features.subjects))
+        own = np.maximum(features.texts[members].sum(axis=1), 1)
+        best = max(best, float(np.median(counts[members] / own)))
+    return min(best, 1.0)
+
+
+def _shared_facts(campaign: Judged, snapshot: Snapshot, features: Features, store: Store) -> list[Evidence]:
+    found = []
+    for kind, words in _SHARED.items():
+        ties = _inside(campaign, snapshot, lambda tie, kind=kind: tie.kind == kind)  # type: ignore[misc]
+        if not ties:
+            continue
+        members = np.unique(np.concatenate([inside for _, inside in ties]))
+        if len(members) * 10 < len(campaign.members):
+            continue
+        outside = np.unique(np.concatenate([np.setdiff1d(tie.members, inside) for tie, inside in ties]))
+        sizes = [len(inside) for _, inside in ties]
+        few = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+        shown = "" if kind == "credential" else ", such as " + ", ".join(tie.name for tie, _ in ties[:3])
+        found.append(
+            Evidence(
+                kind=kind,
+                summary=(
+                    f"{len(members):,} of the {len(campaign.members):,} accounts share {len(ties):,} {words}, "
+                    f"{few} accounts at each{shown}. "
+                    f"{len(outside):,} accounts outside the campaign were seen at them too."
+                ),
+                subjects=_names(members, features),
+                strength="strong" if len(members) * 2 > len(campaign.members) else "moderate",
+                examples=examples(store, _names(ties[0][1][:EXAMPLES], features)),
+            )
+        )
+    return found
+
+
+def _inside(campaign: Judged, snapshot: Snapshot, wanted: Callable[[Tie], bool]) -> list[tuple[Tie, Index]]:
+    """Ties of one kind with at least two members in the campaign, those with most first."""
+    found = []
+    for tie in snapshot.ties:
+        if wanted(tie):
+            inside = np.intersect1d(tie.members, campaign.members)
+            if len(inside) >= 2:
+                found.append((tie, inside))
+    return sorted(found, key=lambda pair: -len(pair[1]))
+
+
+def _division(campaign: Judged, snapshot: Snapshot, features: Features) -> list[Evidence]:
+    """People with one interest meet the same texts now and then; a shared-out list never repeats."""
+    subject, text, _ = features.shared_text
+    inside = np.isin(subject, campaign.members)
+    _, times = np.unique(text[inside], return_counts=True)
+    repeated = int(times[times > 1].sum())
+    texts = int(snapshot.questions.texts[campaign.members].sum())
+    if repeated > 0.02 * texts or texts < 20 * len(campaign.members):
+        return []
+    return [
+        Evidence(
+            kind="division",
+            summary=(
+                f"The accounts divide the work: of {texts:,} distinct opening prompts only {repeated:,} were "
+                "sent by more than one of them, although they draw on the same subjects."
+            ),
+            subjects=_names(campaign.members, features),
+            strength="weak",
+        )
+    ]
+
+
+def _indicators(campaign: Judged, features: Features, store: Store) -> list[Evidence]:
+    inside = np.zeros(len(features.subjects), dtype=bool)
+    inside[campaign.members] = True
+    exchanges = features.exchanges.sum(axis=1)
+    found = []
+    for number, name in enumerate(FLAGS):
+        own = features.flags[inside, number].sum() / max(exchanges[inside].sum(), 1)
+        others = features.flags[~inside, number].sum() / max(exchanges[~inside].sum(), 1)
+        if own < 0.02 or own < RAISED * others:
+            continue
+        flagged = campaign.members[features.flags[campaign.members, number] > 0]
+        found.append(
+            Evidence(
+                kind="indicator",
+                summary=(
+                    f"{own:.0%} of the campaign's exchanges {_FLAG_WORDS[name]} ({name}), against {others:.1%} "
+                    f"of all others; {len(flagged):,} of its accounts do."
+                ),
+                subjects=_names(flagged, features),
+                strength="moderate",
+                examples=examples(store, _names(flagged[:20], features), flag=FLAGS[name]),
+            )
+        )
+    return found
+
+
+def _names(members: Index, features: Features) -> list[str]:
+    return [features.subjects[i] for i in members[:ACCOUNTS_NAMED]]
+
+
+def examples(store: Store, subjects: list[str], *, shingles: tuple[int, ...] = (), flag: int = 0) -> list[Example]:
+    """The first stored exchange of up to three of `subjects`, with a given shingle or flag if one is asked for."""
+    table = store.exchanges()
+    rows = table.filter(table.subject.isin(subjects[:50]) & (table.words > 0))
+    if flag:
+        rows = rows.filter((rows.flags & flag) > 0)
+    if shingles:
+        one = rows["head"].isin(shingles) | rows["tail"].isin(shingles)
+        for shingle in shingles[:4]:
+            one |= rows.minhash.contains(shingle)
+        rows = rows.filter(one)
+    first = rows.group_by("subject").aggregate(
+        time=rows.time.min(),
+        source=rows.source.argmin(rows.time),
+        position=rows.position.argmin(rows.time),
+        text=rows.text.argmin(rows.time),
+    )
+    chosen = store.table(first.order_by("time", "subject").limit(EXAMPLES))
+    times = chosen["time"].cast(pa.int64()).to_pylist()
+    return [
+        Example(
+            subject=row["subject"],
+            time=format_time(time),
+            where=f"{row['source']}:{row['position']}",
+            excerpt=(row["text"] or "")[:160],
+        )
+        for row, time in zip(chosen.to_pylist(), times, strict=True)
+    ]

@@ -1,0 +1,208 @@
+"""The one order of a hunt: read logs, store rows, search, compare with what was said before, write the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+import msgspec
+
+from strongroom.core.clock import format_time
+from strongroom.core.ids import new_id
+from strongroom.core.records import Campaign, Verdict, Window
+from strongroom.detect.campaign import Found, Result, find_campaigns
+from strongroom.ingest import IngestReport, Progress, Settings, ingest
+from strongroom.ingest.reader import Reader
+from strongroom.store import Store
+
+from ._remember import Earlier, earlier_campaigns, match
+from .circumstances import Circumstances, InputFile, Link, Picture
+
+__all__ = ["Hunt", "Watcher", "run_hunt"]
+
+TECHNIQUES = ["AML.T0024.002"]
+"""MITRE ATLAS: Exfiltration via AI Inference API: Extract AI Model."""
+MAX_DAYS = 400
+DAY = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how far a hunt is."""
+
+    reading: Callable[[Progress], None] = lambda _: None
+    step: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """What to hunt in, and where."""
+
+    words: Sequence[str]
+    """Logs; none: what the store holds already."""
+    store: Store
+    settings: Settings
+    command: str
+    version: str
+    site: str
+    """Shown in the report; empty for a temporary one."""
+    reader: Reader | None = None
+    tabular: bool = False
+    rejects: IO[str] | None = None
+    rejects_path: str = ""
+    workers: int | None = None
+
+
+def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumstances]:
+    """Reads, searches, and stores findings and verdict. `now`: microseconds since 1970.
+
+    Raises InputError when nothing could be read, StrongroomError when it cannot be stored.
+    """
+    started = time.monotonic()
+    report = IngestReport()
+    if hunt.words:
+        report = ingest(
+            hunt.words,
+            hunt.store,
+            hunt.settings,
+            reader=hunt.reader,
+            tabular=hunt.tabular,
+            rejects=hunt.rejects,
+            progress=watcher.reading,
+            workers=hunt.workers,
+        )
+    since, until = hunt.settings.since, hunt.settings.until
+    result = find_campaigns(hunt.store, since=since, until=until, progress=watcher.step)
+    earlier = earlier_campaigns(hunt.store)
+    campaigns = [_campaign(found, earlier, now) for found in result.campaigns] if result else []
+    verdict = _verdict(result, campaigns, report)
+    circumstances = Circumstances(
+        created=format_time(now),
+        version=hunt.version,
+        command=hunt.command,
+        inputs=[InputFile(s.path, s.format, s.records, s.new, s.skipped, s.bytes) for s in report.sources[:10_000]],
+        rejects_file=hunt.rejects_path if report.rejects_written else "",
+        seconds=round(time.monotonic() - started, 1),
+        site=hunt.site,
+        **_pictures(hunt.store, result, campaigns, since, until),
+    )
+    _remember(hunt.store, verdict, now)
+    return verdict, circumstances
+
+
+def _campaign(found: Found, earlier: list[Earlier], now: int) -> Campaign:
+    same = match(found, earlier)
+    return Campaign(
+        id=same.id if same else new_id("cmp", now),
+        accounts=found.accounts,
+        exchanges=found.exchanges,
+        tokens_out=found.tokens_out,
+        detected_at=found.detected_at,
+        score=found.score,
+        p_value=found.p_value,
+        objective=found.objective,
+        techniques=TECHNIQUES,
+        evidence=found.evidence,
+        recommended=_recommended(found),
+        first_seen=found.first_seen,
+        last_seen=found.last_seen,
+        status=("dismissed" if same.silences(found) else "known") if same else "new",
+    )
+
+
+def _recommended(found: Found) -> list[str]:
+    kinds = {evidence.kind for evidence in found.evidence}
+    steps = [
+        "Look at the examples in the logs, and at two or three accounts with `strongroom explain ACCOUNT`, "
+        "before anything is done to them.",
+        "Keep the logs of these accounts from deletion; they are evidence.",
+    ]
+    if kinds & {"address", "payment", "tls", "credential"}:
+        steps.append(
+            "Compare the accounts' sign-up and payment records: what they share in the logs may go on there."
+        )
+    steps += [
+        "Propose graded limits (a lower rate, a question to the customer, then suspension) to whoever decides; "
+        "all are reversible, and an imitation of somebody's prompts can frame them.",
+        "Hunt again after any measure: accounts that are replaced show up as new members of the same group.",
+    ]
+    return steps
+
+
+def _verdict(result: Result | None, campaigns: list[Campaign], report: IngestReport) -> Verdict:
+    not_examined = list(result.not_examined) if result else ["The window holds no exchange."]
+    if report.without_text:
+        not_examined.insert(
+            0,
+            f"{report.without_text:,} of the exchanges that were read carry no prompt text (metadata only, or "
+            "prompts not logged): their accounts are counted, not compared by what they ask.",
+        )
+    return Verdict(
+        exchanges=result.exchanges if result else 0,
+        accounts=result.accounts if result else 0,
+        window=Window(result.start, result.end) if result else Window("", ""),
+        skipped=dict(report.skipped.most_common()),
+        campaigns=campaigns,
+        related_groups=result.related if result else [],
+        accounts_flagged=[],
+        sensitivity=result.sensitivity if result else {},
+        not_examined=not_examined,
+    )
+
+
+def _pictures(
+    store: Store, result: Result | None, campaigns: list[Campaign], since: int | None, until: int | None
+) -> dict[str, Any]:
+    if result is None:
+        return {"days": [], "exchanges_per_day": [], "pictures": []}
+    import ibis
+
+    table = store.exchanges()
+    for keep in (
+        None if since is None else table.time >= ibis.timestamp(format_time(since)),
+        None if until is None else table.time < ibis.timestamp(format_time(until)),
+    ):
+        if keep is not None:
+            table = table.filter(keep)
+    day = table.time.date()
+    per = store.table(table.group_by(day=day).aggregate(n=table.count()).order_by("day")).to_pylist()[-MAX_DAYS:]
+    days = [row["day"].isoformat() for row in per]
+    pictures = []
+    for found, campaign in zip(result.campaigns, campaigns, strict=True):
+        inside = table.filter(table.subject.isin(found.accounts))
+        rows = store.table(
+            inside.group_by(day=inside.time.date()).aggregate(n=inside.count(), a=inside.subject.nunique())
+        ).to_pylist()
+        by_day = {row["day"].isoformat(): row for row in rows}
+        members = set(found.accounts)
+        pictures.append(
+            Picture(
+                campaign=campaign.id,
+                links=[Link(*link) for link in found.links],
+                per_day=[by_day[d]["n"] if d in by_day else 0 for d in days],
+                accounts_per_day=[by_day[d]["a"] if d in by_day else 0 for d in days],
+                neighbours=sorted({name for a, b, *_ in found.links for name in (a, b)} - members),
+            )
+        )
+    return {"days": days, "exchanges_per_day": [row["n"] for row in per], "pictures": pictures}
+
+
+def _remember(store: Store, verdict: Verdict, now: int) -> None:
+    """Campaigns first: a verdict that is there has its campaigns."""
+    hunt = new_id("fnd", now)
+    rows = [
+        {
+            "time": now,
+            "hunt": hunt,
+            "kind": "campaign",
+            "id": campaign.id,
+            "subjects": campaign.accounts,
+            "document": campaign,
+        }
+        for campaign in verdict.campaigns
+    ]
+    summary = msgspec.structs.replace(verdict, campaigns=[])
+    rows.append({"time": now, "hunt": hunt, "kind": "verdict", "id": hunt, "subjects": [], "document": summary})
+    store.append_findings(rows)

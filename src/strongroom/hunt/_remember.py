@@ -1,0 +1,96 @@
+"""What earlier hunts said: the same campaign keeps its id, and a dismissed one is silent until there is more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from strongroom.core.errors import InputError, UsageError
+from strongroom.core.ids import check_id
+from strongroom.detect.campaign import Found
+from strongroom.store import Store
+
+__all__ = ["Earlier", "dismiss", "earlier_campaigns", "match"]
+
+SAME = 0.5
+"""Two campaigns are one when the smaller shares this share of its accounts with the other."""
+MORE = 1.2
+"""A dismissed campaign speaks again when its accounts or its exchanges grew by this factor."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A campaign as it was last reported, and as it was dismissed, if it was."""
+
+    id: str
+    accounts: frozenset[str]
+    exchanges: int
+    kinds: frozenset[str]
+    dismissed: bool
+
+    def silences(self, found: Found) -> bool:
+        """Whether `found` is this campaign, dismissed, and nothing new."""
+        kinds = {evidence.kind for evidence in found.evidence}
+        return (
+            self.dismissed
+            and kinds <= self.kinds
+            and len(found.accounts) <= MORE * len(self.accounts)
+            and len(set(found.accounts) - self.accounts) <= (MORE - 1) * len(self.accounts)
+            and found.exchanges <= MORE * self.exchanges
+        )
+
+
+def earlier_campaigns(store: Store) -> list[Earlier]:
+    """Every campaign that was reported on this site, latest first. A dismissed one stands as it was dismissed."""
+    latest = {row["id"]: row["document"] for row in store.findings("campaign")}
+    dismissed = {row["id"]: row["document"]["campaign"] for row in store.findings("dismissal")}
+    found = []
+    for identifier, document in latest.items():
+        known = dismissed.get(identifier, document)
+        found.append(
+            Earlier(
+                id=identifier,
+                accounts=frozenset(known["accounts"]),
+                exchanges=known["exchanges"],
+                kinds=frozenset(evidence["kind"] for evidence in known["evidence"]),
+                dismissed=identifier in dismissed,
+            )
+        )
+    return found[::-1]
+
+
+def match(found: Found, earlier: list[Earlier]) -> Earlier | None:
+    """The earlier campaign that `found` is, by its accounts: the one with most in common."""
+    own = set(found.accounts)
+    best = max(earlier, key=lambda one: len(one.accounts & own), default=None)
+    if best is None or len(best.accounts & own) < SAME * min(len(own), len(best.accounts)):
+        return None
+    return best
+
+
+def dismiss(store: Store, identifier: str, reason: str, now: int) -> int:
+    """Puts a dismissal on record and returns the number of accounts it is about.
+
+    Raises InputError when no such campaign was reported, UsageError without a reason.
+    """
+    check_id(identifier)
+    if not reason.strip():
+        raise UsageError("a dismissal needs a reason", next="add --reason 'an evaluation of our own'")
+    latest = [row for row in store.findings("campaign") if row["id"] == identifier]
+    if not latest:
+        raise InputError(
+            f"no finding {identifier} is stored", where=str(store.root), next="see: strongroom finding list"
+        )
+    campaign = latest[-1]["document"]
+    store.append_findings(
+        [
+            {
+                "time": now,
+                "hunt": latest[-1]["hunt"],
+                "kind": "dismissal",
+                "id": identifier,
+                "subjects": campaign["accounts"],
+                "document": {"version": 1, "reason": reason.strip(), "campaign": campaign},
+            }
+        ]
+    )
+    return len(campaign["accounts"])
