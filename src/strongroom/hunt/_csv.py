@@ -1,6 +1,7 @@
 """A verdict as CSV (RFC 4180): one row for each account in a campaign, related group or alert of its own.
 
-Dismissed campaigns are left out: people act on lists. Names are whole, however long.
+Dismissed campaigns are left out: people act on lists. Names are whole, however long. `evidence` holds the kinds
+of evidence of the whole group, `named_in` those whose list of subjects names this account; such a list may be cut.
 
 A spreadsheet runs a cell that begins with `=`, `+`, `-`, `@` (their full-width twins too), tab or a line break as
 a formula, and names come from logs. Such a cell gets one `'` in front. The same is done after a `;`, tab or line
@@ -33,6 +34,7 @@ COLUMNS = (
     "p_value",
     "objective",
     "evidence",
+    "named_in",
     "first_seen",
     "detected_at",
     "relation",
@@ -62,7 +64,7 @@ def render_csv(verdict: Verdict) -> str:
 
 def _rows(verdict: Verdict) -> Iterator[dict[str, str]]:
     for campaign in open_campaigns(verdict):
-        kinds = _kinds_by_account(campaign.evidence)
+        named = _kinds_by_account(campaign.evidence)
         for account in campaign.accounts:
             yield {
                 "kind": "campaign",
@@ -72,7 +74,8 @@ def _rows(verdict: Verdict) -> Iterator[dict[str, str]]:
                 "score": repr(float(campaign.score)),
                 "p_value": repr(float(campaign.p_value)),
                 "objective": campaign.objective,
-                "evidence": " ".join(kinds.get(account, ())),
+                "evidence": _kinds(campaign.evidence),
+                "named_in": " ".join(named.get(account, ())),
                 "first_seen": campaign.first_seen,
                 "detected_at": campaign.detected_at,
             }
@@ -81,18 +84,28 @@ def _rows(verdict: Verdict) -> Iterator[dict[str, str]]:
             "kind": "flagged_account",
             "account": flagged.account,
             "p_value": repr(float(flagged.p_value)),
-            "evidence": " ".join(dict.fromkeys(item.kind for item in flagged.evidence)),
+            "evidence": _kinds(flagged.evidence),
         }
     for place, group in enumerate(verdict.related_groups, 1):
-        kinds = _kinds_by_account(group.evidence)
+        named = _kinds_by_account(group.evidence)
         for account in group.accounts:
             yield {
                 "kind": "related_group",
                 "group": f"related_{place}",
                 "account": account,
-                "evidence": " ".join(kinds.get(account, ())),
+                "evidence": _kinds(group.evidence),
+                "named_in": " ".join(named.get(account, ())),
                 "relation": group.relation,
             }
+
+
+def _kinds(evidence: list[Evidence]) -> str:
+    return " ".join(dict.fromkeys(_word(item) for item in evidence))
+
+
+def _word(item: Evidence) -> str:
+    """A kind as one word, so that a list of kinds can be split at spaces."""
+    return "_".join(item.kind.split())
 
 
 def _kinds_by_account(evidence: list[Evidence]) -> dict[str, dict[str, None]]:
@@ -100,5 +113,5 @@ def _kinds_by_account(evidence: list[Evidence]) -> dict[str, dict[str, None]]:
     kinds: dict[str, dict[str, None]] = {}
     for item in evidence:
         for subject in item.subjects:
-            kinds.setdefault(subject, {})[item.kind] = None
+            kinds.setdefault(subject, {})[_word(item)] = None
     return kinds

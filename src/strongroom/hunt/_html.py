@@ -13,9 +13,9 @@ from importlib import resources
 
 from strongroom.core.records import Verdict
 
-from ._html_campaign import accounts_list, campaign_section, evidence_items
+from ._html_campaign import accounts_list, campaign_section, evidence_items, figures
 from ._html_examined import examined_section
-from ._markup import Child, Html, join, raw, table, tag
+from ._markup import Child, Html, join, prose, raw, table, tag
 from ._sentences import (
     RELATED,
     amount,
@@ -114,7 +114,7 @@ def _answer(verdict: Verdict, circumstances: Circumstances) -> Html:
         "section",
         tag("h1", headline(verdict), id="answer"),
         tag("p", first, class_="lead"),
-        *(tag("p", line) for line in others),
+        *(tag("p", prose(line)) for line in others),
         tag("p", silent, class_="note") if silent else None,
         tag(
             "p",
@@ -134,18 +134,17 @@ def _truth(verdict: Verdict, truth: Truth) -> Html:
     made = set(truth.campaign_accounts)
     reported = {account for campaign in open_campaigns(verdict) for account in campaign.accounts}
     missed, wrong = sorted(made - reported), sorted(reported - made)
-    rows: list[list[Child]] = [
-        ["Campaign accounts the simulator made", number(len(made))],
-        ["Of these, found", number(truth.found)],
-        ["Of these, missed", number(len(made) - truth.found)],
-        ["Accounts reported", number(truth.reported)],
-        ["Of these, honest", number(truth.reported - truth.found)],
+    rows: list[tuple[str, Child, Child]] = [
+        ("Made by the simulator", number(len(made)), "campaign accounts"),
+        ("Found", number(truth.found), f"{truth.found / len(made):.1%} of them" if made else None),
+        ("Missed", number(len(made) - truth.found), None),
+        ("Reported, though honest", number(truth.reported - truth.found), f"of {number(truth.reported)} reported"),
     ]
     return tag(
         "section",
         tag("h2", "Beside the truth", id="truth"),
-        *(tag("p", line) for line in truth_in_words(truth)),
-        table("Verdict and truth", ["What", "Accounts"], rows, frozenset({1})),
+        tag("p", truth_in_words(truth)[0]),
+        figures(rows, "figures four"),
         _some("Missed", missed),
         _some("Reported and honest", wrong),
         aria_labelledby="truth",
@@ -217,7 +216,7 @@ def _related(verdict: Verdict) -> Html:
     items = [
         tag(
             "article",
-            tag("h3", sentence(group.relation)),
+            tag("h3", f"{plural(len(group.accounts), 'account')}: {sentence(group.relation)}"),
             tag("ul", *(tag("li", sentence(item.summary)) for item in group.evidence)) if group.evidence else None,
             accounts_list(group.accounts, "in this group", f"r{place}"),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from strongroom.core.records import Campaign, Evidence, Example, Verdict
 
-from ._markup import Child, Html, join, table, tag
+from ._markup import Child, Html, join, prose, table, tag
 from ._sentences import (
     CAUTION,
     delay,
@@ -29,7 +29,7 @@ MAX_ACCOUNTS = 20_000
 _WIDE, _NARROW = 960, 360
 
 
-def figures(rows: list[tuple[str, Child, Child]]) -> Html:
+def figures(rows: list[tuple[str, Child, Child]], style: str = "figures") -> Html:
     """Label, figure and a small note, as a definition list."""
     return tag(
         "dl",
@@ -37,7 +37,7 @@ def figures(rows: list[tuple[str, Child, Child]]) -> Html:
             tag("div", tag("dt", label), tag("dd", figure, tag("small", note) if note else None))
             for label, figure, note in rows
         ),
-        class_="figures",
+        class_=style,
     )
 
 
@@ -118,7 +118,7 @@ def _when(campaign: Campaign, picture: Picture, circumstances: Circumstances, pr
 
 
 def _graph(campaign: Campaign, picture: Picture, prefix: str) -> Html:
-    drawn = strongest(picture.links)
+    drawn = strongest(picture.links, set(campaign.accounts))
     nodes = {link.a for link in drawn} | {link.b for link in drawn}
     undrawn = sum(account not in nodes for account in campaign.accounts)
     outside = len(nodes - set(campaign.accounts))
@@ -156,8 +156,8 @@ def _evidence(item: Evidence) -> Html:
     return tag(
         "li",
         tag("h4", title, " ", tag("span", item.strength, class_=f"strength {_strength_class(item)}")),
-        tag("p", sentence(item.summary)),
-        _examples(item.examples, f"Examples: {title.lower()}") if item.examples else None,
+        tag("p", prose(sentence(item.summary))),
+        _examples(item.examples, "Examples") if item.examples else None,
     )
 
 
@@ -171,7 +171,7 @@ def _examples(examples: list[Example], caption: str) -> Html:
     for example in examples[:MAX_EXAMPLES]:
         row: list[Child] = [
             tag("bdi", name(example.subject)),
-            name(example.time) if example.time else "",
+            tag("time", name(example.time)) if example.time else "",
             tag("code", name(example.where)),
         ]
         if excerpts:
@@ -184,7 +184,7 @@ def _examples(examples: list[Example], caption: str) -> Html:
 
 
 def _what_to_do(campaign: Campaign) -> Html:
-    steps = [tag("li", sentence(step)) for step in campaign.recommended]
+    steps = [tag("li", prose(sentence(step))) for step in campaign.recommended]
     return tag(
         "div",
         tag("h3", "What to do"),

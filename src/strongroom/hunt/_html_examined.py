@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from strongroom.core.records import Verdict
 
-from ._markup import Child, Html, table, tag
-from ._sentences import number, period, plural, sensitivity_rows, skipped_in_words, unseen
+from ._markup import Child, Html, prose, table, tag
+from ._sentences import number, plural, scope, sensitivity_rows, skipped_in_words, unseen
 from ._visible import name
 from .circumstances import Circumstances, InputFile
 
@@ -16,21 +16,19 @@ MAX_INPUTS = 500
 
 def examined_section(verdict: Verdict, circumstances: Circumstances) -> Html:
     """Inputs, skipped records, and the reasons why silence is not proof."""
-    when = period(verdict)
-    scope = f"{plural(verdict.exchanges, 'exchange')} of {plural(verdict.accounts, 'account')}"
     reasons = unseen(verdict, circumstances)
     rows: list[list[Child]] = [[label, value] for label, value in sensitivity_rows(verdict.sensitivity)]
     return tag(
         "section",
         tag("h2", "What was examined", id="examined"),
-        tag("p", f"{scope}{', ' + when if when else ''}."),
+        tag("p", prose(f"{scope(verdict)}.")),
         _inputs(circumstances.inputs) if circumstances.inputs else tag("p", "No input was read."),
         _skipped(verdict, circumstances) if sum(verdict.skipped.values()) else None,
         tag("h2", "What could not be seen", id="unseen"),
-        tag("ul", *(tag("li", reason) for reason in reasons))
+        tag("ul", *(tag("li", prose(reason)) for reason in reasons))
         if reasons
         else tag("p", "The detector named no limit for this input."),
-        table("How small a campaign this hunt can find", ["Measure", "Value"], rows) if rows else None,
+        table("Limits of this hunt", ["Limit", "Value"], rows, frozenset({1})) if rows else None,
         aria_labelledby="examined",
     )
 

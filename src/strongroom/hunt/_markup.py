@@ -9,15 +9,18 @@ shows markup on the page and never runs it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
 from ._visible import cut
 
-__all__ = ["Html", "join", "raw", "table", "tag", "text"]
+__all__ = ["Html", "join", "prose", "raw", "table", "tag", "text"]
 
 _MAX_TEXT = 4_000
 """The longest text node or attribute that is not cut; everything known to be long is cut earlier."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
+_CODE = re.compile(r"`([^`]{1,200})`")
 _VOID = frozenset({"meta", "link", "input", "br", "hr", "col"})
 
 
@@ -33,6 +36,11 @@ Child = Html | str | None
 def text(value: str) -> Html:
     """Escaped text; what is invisible or reorders a line is written out."""
     return Html(escape(cut(value, _MAX_TEXT), quote=True))
+
+
+def prose(sentence: str) -> Html:
+    """Escaped text whose times are elements, so that no line ends within one, and whose `…` is code."""
+    return Html(_CODE.sub(r"<code>\1</code>", _TIME.sub(r"<time>\g<0></time>", text(sentence))))
 
 
 def raw(markup: str) -> Html:

@@ -3,7 +3,7 @@
 Content can show that accounts act as one; it cannot show who owns them or what they intend (design.md, security
 rule 3). No sentence here says more.
 
->>> odds(0.0004)
+>>> odds(0.00039)
 'fewer than 1 in 2,500 comparable honest groups look like this'
 >>> amount(61_204_553), number(61_204_553)
 ('61.2 million', '61,204,553')
@@ -12,7 +12,7 @@ rule 3). No sentence here says more.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from strongroom.core.clock import parse_time
@@ -28,15 +28,17 @@ __all__ = [
     "delay",
     "dismissed",
     "evidence_title",
+    "exact",
     "headline",
     "lead",
+    "listed",
     "moment",
     "number",
     "objective",
     "odds",
     "open_campaigns",
-    "period",
     "plural",
+    "scope",
     "score_in_words",
     "sensitivity_rows",
     "skipped_in_words",
@@ -57,14 +59,27 @@ _TITLES = {
     "payment": "Shared payment",
     "email_domain": "Shared mail domain",
     "signup": "Sign-ups alike",
-    "tls_fingerprint": "Same client software",
+    "tls": "Shared TLS fingerprint",
+    "tls_fingerprint": "Shared TLS fingerprint",
+    "credential": "Shared credential",
     "user_agent": "Same client software",
     "template": "Shared template",
-    "distribution": "Questions drawn alike",
+    "distribution": "Interchangeable questions",
+    "division": "Divided work",
+    "indicator": "What the prompts ask for",
     "objective": "Same objective",
     "timing": "Times alike",
     "organization": "Same organization",
     "end_user": "Named end users",
+    "open relation": "Open relation",
+}
+_MEASURES = {
+    "smallest_campaign": "Smallest group that is reported, in accounts",
+    "least_texts_per_account": "Distinct prompts that an account needs to be compared",
+    "least_likeness": "Least likeness that counts, from 0 to 1",
+    "largest_p_value": "Largest p-value that counts",
+    "accounts_compared": "Accounts that could be compared",
+    "measured": "Measured by simulated insertions into this traffic",
 }
 _TECHNIQUES = {
     "AML.T0024": "Exfiltration via AI Inference API",
@@ -108,10 +123,24 @@ def moment(text: str) -> str:
     return f"{text[:10]} {text[11:16] or '00:00'} UTC" if text.endswith("Z") else name(text)
 
 
-def period(verdict: Verdict) -> str:
-    """From when to when was examined, or an empty string when nothing was."""
+def exact(text: str) -> str:
+    """A time as the record has it (RFC 3339), for output that may be read by programs."""
+    return name(text) if text else "not known"
+
+
+def scope(verdict: Verdict, when: Callable[[str], str] = moment) -> str:
+    """How much was examined, and from when to when."""
+    compared = _compared(verdict)
+    share = f" ({number(compared)} could be compared)" if compared is not None else ""
     start, end = verdict.window.start, verdict.window.end
-    return f"from {moment(start)} to {moment(end)}" if start and end else ""
+    period = f", from {when(start)} to {when(end)}" if start and end else ""
+    return f"{plural(verdict.exchanges, 'exchange')} of {plural(verdict.accounts, 'account')}{share}{period}"
+
+
+def _compared(verdict: Verdict) -> int | None:
+    """How many accounts had enough prompts to be compared, where the detector says it."""
+    compared = verdict.sensitivity.get("accounts_compared")
+    return compared if isinstance(compared, int) and not isinstance(compared, bool) else None
 
 
 def delay(earlier: str, later: str) -> str:
@@ -163,37 +192,37 @@ def headline(verdict: Verdict) -> str:
         return f"No campaign was found; {plural(flagged, 'account')} {stands} alone."
     if not verdict.exchanges:
         return "No answer: no exchange was examined."
+    if _compared(verdict) == 0:
+        return "No answer: no account could be compared."
     return "No new campaign was found." if verdict.campaigns else "No campaign was found."
 
 
-def lead(verdict: Verdict) -> list[str]:
+def lead(verdict: Verdict, when: Callable[[str], str] = moment) -> list[str]:
     """The sentences under the answer."""
     found = open_campaigns(verdict)
-    when = period(verdict)
-    scope = f"{plural(verdict.exchanges, 'exchange')} of {plural(verdict.accounts, 'account')}"
     if found:
-        return [_taken(found), f"Examined: {scope}{', ' + when if when else ''}."]
-    if not verdict.exchanges:
-        return [
-            "This says nothing about the traffic. The sections below show what was tried and why it gave nothing."
-        ]
+        chance = odds(found[0].p_value)
+        sure = [f"{chance[:1].upper()}{chance[1:]}."] if len(found) == 1 else []
+        return [_taken(found), *sure, f"Examined: {scope(verdict, when)}."]
+    if not verdict.exchanges or _compared(verdict) == 0:
+        told = "This says nothing about the traffic: what was read, and why it gave nothing, is listed below."
+        return [told, f"Examined: {scope(verdict, when)}."] if verdict.exchanges else [told]
     return [
-        f"Among {scope}{' ' + when if when else ''}, no group that hides its relation acts as one more than "
-        "comparable honest groups do.",
+        f"Examined: {scope(verdict, when)}. No group that hides its relation acts as one more than comparable honest "
+        "groups do.",
         "That is not proof of absence: what could not be seen is listed below.",
     ]
 
 
 def _taken(found: list[Campaign]) -> str:
-    accounts = sum(len(campaign.accounts) for campaign in found)
+    accounts = plural(len({account for campaign in found for account in campaign.accounts}), "account")
     exchanges = plural(sum(campaign.exchanges for campaign in found), "exchange")
     tokens = sum(campaign.tokens_out for campaign in found)
+    least = "at least " if not all(campaign.tokens_out for campaign in found) else ""
+    took = f", {least}{amount(tokens)} output tokens" if tokens else "; the logs hold no count of output tokens"
     if len(found) == 1:
-        who = f"{plural(accounts, 'account')} {'acts' if accounts == 1 else 'act'} as one"
-    else:
-        who = f"{plural(accounts, 'account')} act as {number(len(found))} groups, each as one"
-    took = f", {amount(tokens)} output tokens" if tokens else "; the logs hold no count of output tokens"
-    return f"{who}: {exchanges}{took}."
+        return f"{accounts} act as one: {exchanges}{took}."
+    return f"{accounts} act as {number(len(found))} groups, each as one: {exchanges}{took}."
 
 
 def odds(p_value: float) -> str:
@@ -213,6 +242,8 @@ def odds(p_value: float) -> str:
 
 def score_in_words(score: float) -> str:
     """The score with its scale."""
+    if not 0.0 <= score <= 1.0:
+        return "not measured"
     return f"{score:.2f} on a scale from 0 (unrelated) to 1 (cannot be told apart)"
 
 
@@ -251,7 +282,7 @@ def _flatten(label: str, value: Any, rows: list[tuple[str, str]]) -> None:
         return
     if isinstance(value, dict):
         for key, inner in value.items():
-            word = visible(str(key)[:60]).replace("_", " ")
+            word = _MEASURES.get(key) or visible(str(key)[:60]).replace("_", " ")
             _flatten(f"{label}, {word}" if label else word, inner, rows)
     elif isinstance(value, list | tuple) and any(isinstance(inner, dict | list) for inner in value):
         for place, inner in enumerate(value, 1):

@@ -43,24 +43,38 @@ def kinds(links: list[Link]) -> dict[str, int]:
     return known
 
 
-def strongest(links: list[Link]) -> list[Link]:
-    """The links that are drawn: the strongest, in an order that does not depend on how they came."""
+def strongest(links: list[Link], members: set[str]) -> list[Link]:
+    """The links that are drawn: the strongest, in an order that does not depend on how they came.
+
+    Links to accounts outside the campaign are weaker by nature; a tenth of the room is theirs, so that the
+    picture shows where the campaign ends.
+    """
     ordered = sorted(links, key=lambda link: (-link.weight, link.a, link.b, link.kind))
+    inner = [link for link in ordered if link.a in members and link.b in members]
+    outer = [link for link in ordered if link.a not in members or link.b not in members]
+    share = min(len(outer), MAX_LINKS // 10)
+    kept, nodes = _bounded(inner, MAX_LINKS - share, MAX_NODES * 9 // 10 if share else MAX_NODES, set())
+    more, _ = _bounded(outer, share, MAX_NODES, nodes)
+    return kept + more
+
+
+def _bounded(links: list[Link], most: int, room: int, nodes: set[str]) -> tuple[list[Link], set[str]]:
+    """The first links that keep within `most` links and `room` accounts, `nodes` being drawn already."""
     kept: list[Link] = []
-    nodes: set[str] = set()
-    for link in ordered:
-        grown = nodes | {link.a, link.b} if len(nodes) < MAX_NODES else nodes
-        if len(grown) <= MAX_NODES and link.a in grown and link.b in grown:
-            kept.append(link)
-            nodes = grown
-        if len(kept) == MAX_LINKS:
+    for link in links:
+        if len(kept) == most:
             break
-    return kept
+        new = {link.a, link.b} - nodes
+        if len(nodes) + len(new) <= room:
+            kept.append(link)
+            nodes = nodes | new if new else nodes
+    return kept, nodes
 
 
 def graph(campaign: Campaign, picture: Picture, prefix: str) -> Html:
     """Accounts as dots, links as lines in the colour of their kind; accounts outside the campaign are hollow."""
-    links = strongest(picture.links)
+    members = set(campaign.accounts)
+    links = strongest(picture.links, members)
     nodes = sorted({link.a for link in links} | {link.b for link in links})
     index = {account: place for place, account in enumerate(nodes)}
     pairs = [(index[link.a], index[link.b]) for link in links]
@@ -71,7 +85,6 @@ def graph(campaign: Campaign, picture: Picture, prefix: str) -> Html:
         aspect=(_WIDTH - 2 * _MARGIN) / (_HEIGHT - 2 * _MARGIN),
         spacing=15.0 / (_HEIGHT - 2 * _MARGIN),
     ) * (_HEIGHT - 2 * _MARGIN) + float(_MARGIN)
-    members = set(campaign.accounts)
     inside = sum(account in members for account in nodes)
     title = f"{plural(inside, 'account')} of the campaign and {plural(len(links), 'link')} between them"
     outside = len(nodes) - inside

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from strongroom.core.records import Verdict
 
-from ._sentences import headline, lead, open_campaigns
+from ._sentences import exact, headline, lead, open_campaigns
 from ._terminal_sections import Bullets, Facts, Lines, Section, sections
 from .circumstances import Circumstances
 
@@ -44,9 +44,9 @@ def _write(verdict: Verdict, parts: list[Section], console: Console) -> None:
     """Plain lines: no box, no colour, no wrapping; the same at every width."""
 
     def out(line: str) -> None:
-        console.out(_fit(line, console), highlight=False)
+        console.out(_fit(line.rstrip(), console), highlight=False)
 
-    out(" ".join([headline(verdict), *lead(verdict)]))
+    out(" ".join([headline(verdict), *lead(verdict, exact)]))
     for section in parts:
         out("")
         out(section.title)
@@ -69,7 +69,7 @@ def _write(verdict: Verdict, parts: list[Section], console: Console) -> None:
 def _paint(verdict: Verdict, parts: list[Section], console: Console) -> None:
     width = min(console.width, _MAX_WIDTH)
     style = "bold red" if open_campaigns(verdict) else "bold yellow" if verdict.accounts_flagged else "bold"
-    answer = [_text(headline(verdict), console, style), *(_text(line, console) for line in lead(verdict))]
+    answer = [_text(headline(verdict), console, style), *(_text(line, console) for line in lead(verdict, exact))]
     console.print()
     console.print(Padding(Group(*answer), (0, 2)), width=width)
     for section in parts:

@@ -12,8 +12,8 @@ from ._sentences import (
     delay,
     dismissed,
     evidence_title,
+    exact,
     listed,
-    moment,
     number,
     objective,
     odds,
@@ -82,6 +82,8 @@ def sections(verdict: Verdict, circumstances: Circumstances) -> list[Section]:
         parts.append(Section(f"{plural(len(found) - MAX_CAMPAIGNS, 'more campaign')}; {_WHOLE}."))
     if verdict.accounts_flagged:
         parts.append(_flagged(verdict))
+    if found or verdict.accounts_flagged:
+        parts.append(Section("Before anything is done", [Lines([CAUTION])]))
     if verdict.related_groups:
         parts.append(_related(verdict))
     if silent := dismissed(verdict):
@@ -94,7 +96,7 @@ def sections(verdict: Verdict, circumstances: Circumstances) -> list[Section]:
 
 def _truth(circumstances: Circumstances) -> Section:
     assert circumstances.truth
-    return Section("Simulated: the truth is known", [Lines(truth_in_words(circumstances.truth))])
+    return Section("Beside the truth", [Lines(truth_in_words(circumstances.truth))])
 
 
 def _campaign(campaign: Campaign, place: int, total: int) -> Section:
@@ -109,11 +111,11 @@ def _campaign(campaign: Campaign, place: int, total: int) -> Section:
         ("Objective", f"{objective(campaign)} (what the prompts ask for)"),
         ("How sure", f"{chance[:1].upper()}{chance[1:]}."),
         ("How alike", f"{score_in_words(campaign.score)}."),
-        ("First seen", moment(campaign.first_seen)),
-        ("Last seen", moment(campaign.last_seen)),
+        ("First seen", exact(campaign.first_seen)),
+        ("Last seen", exact(campaign.last_seen)),
         (
             "Detected at",
-            f"{moment(campaign.detected_at)}, when a live watch would have raised it"
+            f"{exact(campaign.detected_at)}, when a live watch would have raised it"
             f"{f': {later} after the first exchange' if later else ''}.",
         ),
     ]
@@ -128,7 +130,6 @@ def _campaign(campaign: Campaign, place: int, total: int) -> Section:
             Facts(rows),
             Bullets(_evidence(campaign.evidence), "Evidence", numbered=True),
             *([Bullets(steps, "What to do", numbered=True)] if steps else []),
-            Lines([CAUTION], quiet=True),
         ],
         panel=True,
     )
@@ -158,7 +159,7 @@ def _flagged(verdict: Verdict) -> Section:
         items.append((f"{name(flagged.account)}: {chance}.", reasons))
     rest = len(verdict.accounts_flagged) - MAX_FLAGGED
     more = [Lines([f"and {number(rest)} more; {_WHOLE}."], quiet=True)] if rest > 0 else []
-    return Section("Accounts that are an alert alone", [Bullets(items), *more, Lines([CAUTION], quiet=True)])
+    return Section("Accounts that are an alert alone", [Bullets(items), *more])
 
 
 def _related(verdict: Verdict) -> Section:
@@ -189,8 +190,8 @@ def _examined(verdict: Verdict, circumstances: Circumstances) -> Section:
     rows = [
         ("Exchanges", number(verdict.exchanges)),
         ("Accounts", number(verdict.accounts)),
-        ("From", moment(verdict.window.start)),
-        ("To", moment(verdict.window.end)),
+        ("From", exact(verdict.window.start)),
+        ("To", exact(verdict.window.end)),
         ("Time taken", f"{circumstances.seconds:,.1f} s"),
     ]
     where = f"Kept in the site {name(circumstances.site)}." if circumstances.site else "Worked in a temporary site."
@@ -202,7 +203,5 @@ def _unseen(verdict: Verdict, circumstances: Circumstances) -> Section | None:
     rows = sensitivity_rows(verdict.sensitivity)
     if not reasons and not rows:
         return None
-    facts: list[Facts | Lines | Bullets] = (
-        [Lines(["How small a campaign this hunt can find:"]), Facts(rows)] if rows else []
-    )
+    facts: list[Facts | Lines | Bullets] = [Lines(["", "Limits of this hunt:"]), Facts(rows)] if rows else []
     return Section("What could not be seen", [Bullets(reasons), *facts])

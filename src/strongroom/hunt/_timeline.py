@@ -6,6 +6,7 @@ a scaled picture would not be readable on a small one.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import date
 
 from strongroom.core.records import Campaign
@@ -16,7 +17,7 @@ from .circumstances import Circumstances, Picture
 
 __all__ = ["timeline"]
 
-_LEFT, _RIGHT, _TOP, _ROW, _GAP, _BOTTOM = 2, 2, 44, 84, 34, 24
+_LEFT, _RIGHT, _TOP, _ROW, _GAP, _BOTTOM = 2, 2, 66, 84, 34, 24
 
 
 def timeline(campaign: Campaign, picture: Picture, circumstances: Circumstances, prefix: str, width: int) -> Html:
@@ -28,9 +29,15 @@ def timeline(campaign: Campaign, picture: Picture, circumstances: Circumstances,
         ("Its active accounts per day", picture.accounts_per_day, picture.accounts_per_day),
     ]
     height = _TOP + len(rows) * (_ROW + _GAP) + _BOTTOM - _GAP
-    parts: list[Html] = []
-    for place, (label, outline, filled) in enumerate(rows):
-        parts.append(_bars(label, outline, filled, count=len(days), width=width, top=_TOP + place * (_ROW + _GAP)))
+    tops = [_TOP + place * (_ROW + _GAP) for place in range(len(rows))]
+    bars = [_bars(row[1], row[2], count=len(days), width=width, top=top) for row, top in zip(rows, tops, strict=True)]
+    labels = [_label(*row, width=width, y=top - 8) for row, top in zip(rows, tops, strict=True)]
+    marks = [
+        (label, when, _place(when, days, width), line)
+        for line, (label, when) in enumerate(
+            [("first seen", campaign.first_seen), ("raised by a live watch", campaign.detected_at)]
+        )
+    ]
     title = "Exchanges and active accounts of the campaign, day by day"
     described = (
         f"First seen {moment(campaign.first_seen)}; raised by a live watch {moment(campaign.detected_at)}. "
@@ -41,10 +48,11 @@ def timeline(campaign: Campaign, picture: Picture, circumstances: Circumstances,
         "svg",
         tag("title", title, id=f"{prefix}-tt"),
         tag("desc", described, id=f"{prefix}-td"),
-        *parts,
+        *bars,
+        *(_mark_line(x, line, height) for _, _, x, line in marks if x is not None),
+        *labels,
+        *(_mark_words(label, when, x, line, width) for label, when, x, line in marks if x is not None),
         _axis(days, width, height),
-        _mark("first seen", campaign.first_seen, days, width=width, height=height, line=0),
-        _mark("raised by a live watch", campaign.detected_at, days, width=width, height=height, line=1),
         viewBox=f"0 0 {width} {height}",
         role="img",
         aria_labelledby=f"{prefix}-tt {prefix}-td",
@@ -52,20 +60,33 @@ def timeline(campaign: Campaign, picture: Picture, circumstances: Circumstances,
     )
 
 
-def _bars(label: str, outline: list[int], filled: list[int], *, count: int, width: int, top: int) -> Html:
-    """A row: `outline` in pale, `filled` on the same scale in dark; the highest day is written at the right."""
-    highest = max([*outline[:count], *filled[:count], 1])
-    parts = [
-        tag("text", label, x=_LEFT, y=top - 7, class_="row"),
-        tag("text", f"most: {number(highest)}", x=width - _RIGHT, y=top - 7, class_="most"),
-    ]
-    for style, values in (("all", outline), ("own", filled)):
-        if style == "all" and outline is filled:
-            continue
-        parts.append(raw(f'<path class="{style}" d="{_path(values[:count], count, highest, width, top)}"/>'))
-    base = top + _ROW
-    parts.append(raw(f'<path class="base" d="M{_LEFT} {base + 0.5}H{width - _RIGHT}"/>'))
-    return join(parts)
+def _bars(outline: list[int], filled: list[int], *, count: int, width: int, top: int) -> Html:
+    """A row: `outline` in pale, `filled` on the same scale in dark, on a base line."""
+    highest = _highest(outline, filled)
+    styles = [("own", filled)] if outline is filled else [("all", outline), ("own", filled)]
+    return join(
+        [
+            *(
+                raw(f'<path class="{style}" d="{_path(values[:count], count, highest, width, top)}"/>')
+                for style, values in styles
+            ),
+            raw(f'<path class="base" d="M{_LEFT} {top + _ROW + 0.5}H{width - _RIGHT}"/>'),
+        ]
+    )
+
+
+def _highest(outline: list[int], filled: list[int]) -> int:
+    return max([*outline, *filled, 1])
+
+
+def _label(label: str, outline: list[int], filled: list[int], *, width: int, y: int) -> Html:
+    """A row's title at the left, its scale at the right."""
+    return join(
+        [
+            tag("text", label, x=_LEFT, y=y, class_="row"),
+            tag("text", f"most: {number(_highest(outline, filled))}", x=width - _RIGHT, y=y, class_="most"),
+        ]
+    )
 
 
 def _path(values: list[int], count: int, highest: int, width: int, top: int) -> str:
@@ -95,33 +116,36 @@ def _axis(days: list[str], width: int, height: int) -> Html:
     return join(parts)
 
 
-def _mark(label: str, when: str, days: list[str], *, width: int, height: int, line: int) -> Html | None:
-    """A vertical line at a time, its words on their own line above the rows; None when it is off the axis."""
-    x = _place(when, days, width)
-    if x is None:
-        return None
-    right = x > width * 0.6
-    y = 12 + line * 15
-    words = tag(
+def _mark_line(x: float, line: int, height: int) -> Html:
+    return raw(f'<path class="mark m{line}" d="M{x:.1f} {4 + line * 17}V{height - _BOTTOM}"/>')
+
+
+def _mark_words(label: str, when: str, x: float, line: int, width: int) -> Html:
+    """What a mark means, on a line of its own above the rows and on the side where it has room."""
+    right = x > width * 0.55
+    return tag(
         "text",
         f"{label} {_day(when[:10])} {when[11:16]}".strip(),
-        x=f"{x - 5 if right else x + 5:.1f}",
-        y=y,
+        x=f"{x - 6 if right else x + 6:.1f}",
+        y=14 + line * 17,
         class_="mark end" if right else "mark",
     )
-    return join([raw(f'<path class="mark m{line}" d="M{x:.1f} {y - 9}V{height - _BOTTOM}"/>'), words])
 
 
 def _place(when: str, days: list[str], width: int) -> float | None:
-    """Where a time lies on the axis of days."""
-    if when[:10] not in days:
-        return None
+    """Where a time lies on the axis of days: at its right end when later, None when earlier or not a time."""
     try:
-        part = (int(when[11:13]) + int(when[14:16]) / 60) / 24
+        day = date.fromisoformat(when[:10]).isoformat()
+        part = (int(when[11:13] or "0") + int(when[14:16] or "0") / 60) / 24
     except ValueError:
-        part = 0.5
+        return None
+    index = bisect_left(days, day)
+    if not days or day < days[0]:
+        return None
+    if index == len(days):
+        return width - _RIGHT - 1.0
     step = (width - _LEFT - _RIGHT) / len(days)
-    return _LEFT + (days.index(when[:10]) + part) * step
+    return _LEFT + (index + (min(max(part, 0.0), 1.0) if days[index] == day else 0.0)) * step
 
 
 def _day(text: str) -> str:

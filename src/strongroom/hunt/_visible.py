@@ -33,19 +33,33 @@ def visible(text: str) -> str:
     """`text` with controls, bidi overrides, invisible and unassigned characters written out."""
     if text.isascii() and text.isprintable():
         return text
-    shown = []
+    shown: list[str] = []
     marks = 0
     for character in text:
         category = unicodedata.category(character)
-        marks = marks + 1 if category in _MARKS else 0
-        code = ord(character)
-        if code < 0x20:
-            shown.append(chr(_PICTURES + code))
-        elif category in _HIDDEN or marks > _MAX_MARKS or 0xE0100 <= code <= 0xE01EF:
-            shown.append(f"<U+{code:04X}>")
-        else:
-            shown.append(character)
-    return "".join(shown)
+        if category in _MARKS and not 0xE0100 <= ord(character) <= 0xE01EF:
+            marks += 1
+            if marks > _MAX_MARKS:
+                continue
+        elif marks:
+            shown.append(_surplus(marks))
+            marks = 0
+        shown.append(_written(character, category))
+    return "".join([*shown, _surplus(marks)])
+
+
+def _surplus(marks: int) -> str:
+    return f"<{marks - _MAX_MARKS} more marks>" if marks > _MAX_MARKS else ""
+
+
+def _written(character: str, category: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(_PICTURES + code)
+    # Variation selectors of the supplement show nothing and can carry a hidden message.
+    if category in _HIDDEN or 0xE0100 <= code <= 0xE01EF:
+        return f"<U+{code:04X}>"
+    return character
 
 
 def cut(text: str, limit: int) -> str:

@@ -53,7 +53,7 @@ def _examples(accounts: list[str], chance: random.Random, count: int = 4) -> lis
 
 
 def _links(accounts: list[str], outside: list[str], chance: random.Random) -> list[Link]:
-    """Address links in small knots, template links in three families, distribution links across."""
+    """Address links in small knots, template links in three families, a few payment links; some lead outside."""
     links: dict[tuple[str, str, str], Link] = {}
 
     def add(a: str, b: str, kind: str, weight: float) -> None:
@@ -71,13 +71,14 @@ def _links(accounts: list[str], outside: list[str], chance: random.Random) -> li
         for a in family:
             for b in chance.sample(family, min(8, len(family))):
                 add(a, b, "template", chance.uniform(0.4, 1.0))
-    for a in accounts:
-        for b in chance.sample(accounts, min(2, len(accounts))):
-            add(a, b, "distribution", chance.uniform(0.2, 0.8))
+    for a in accounts[::4]:
+        add(a, chance.choice(accounts), "payment", chance.uniform(0.5, 0.9))
+    inner = sorted(links.values(), key=lambda link: -link.weight)[:1800]
+    links.clear()
     for stranger in outside:
         for member in chance.sample(accounts, 2):
-            add(stranger, member, "distribution", chance.uniform(0.1, 0.3))
-    return sorted(links.values(), key=lambda link: -link.weight)[:2000]
+            add(stranger, member, "address", chance.uniform(0.1, 0.3))
+    return inner + list(links.values())
 
 
 def _campaign(place: int, size: int, chance: random.Random, **changes: object) -> tuple[Campaign, Picture]:
@@ -107,8 +108,9 @@ def _campaign(place: int, size: int, chance: random.Random, **changes: object) -
             ),
             Evidence(
                 "distribution",
-                "Their questions are drawn alike: any two of these accounts are closer in subject than 99.7 % of "
-                "pairs of unrelated accounts, without repeating each other’s texts.",
+                f"The {size} accounts ask interchangeably: over 41,200 distinct opening prompts, likeness is 0.96, "
+                "where 1 means that a prompt does not tell which account sent it and 0 is usual between unrelated "
+                "accounts. Of 2,000 groups made of the other accounts that ask most alike, 0 came as close.",
                 accounts,
                 "moderate",
                 _examples(accounts, chance),
@@ -123,7 +125,7 @@ def _campaign(place: int, size: int, chance: random.Random, **changes: object) -
             ),
         ],
         "recommended": [
-            "Look at the examples above, two accounts of each template at least.",
+            "Look at the examples in the logs, and at two or three accounts with `strongroom explain ACCOUNT`.",
             "Propose a lower output limit for these accounts while you look; it can be undone.",
             "Preserve the logs of this window before they are pruned.",
             "Ask for more proof of identity at the next payment of these accounts.",
@@ -179,9 +181,11 @@ def _verdict(campaigns: list[Campaign], **changes: object) -> Verdict:
         "sensitivity": {
             "summary": "A campaign of 20 accounts with one template at 5 exchanges a day each would have been found "
             "in 19 of 20 simulated insertions into this traffic.",
-            "smallest campaign found": 20,
-            "simulated insertions": 20,
-            "alerts expected on honest traffic": 0.01,
+            "smallest_campaign": 4,
+            "least_texts_per_account": 12,
+            "largest_p_value": 0.01,
+            "accounts_compared": 4_380,
+            "measured": True,
         },
         "not_examined": [
             "14 accounts with fewer than 5 exchanges: too little to compare.",
