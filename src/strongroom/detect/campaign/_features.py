@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from scipy.sparse import csr_matrix
 
 from strongroom.sketch import DIMENSIONS, FLAGS, NO_SHINGLE, SCALE
 from strongroom.store import Store
@@ -287,13 +288,16 @@ def _add(
     if not len(cell):
         return
     order = np.argsort(cell, kind="stable")
-    cell = cell[order]
-    vectors = embeddings[order].astype(np.float32)
-    first = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]]))
-    owner = cell[first]
-    sums[owner] += np.add.reduceat(vectors, first, axis=0) / SCALE
-    squares[owner] += np.add.reduceat(np.einsum("ij,ij->i", vectors, vectors), first) / SCALE**2
-    texts[owner] += np.diff(np.append(first, len(cell))).astype(np.int32)
+    ordered = cell[order]
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    bounds = np.append(first, len(ordered))
+    owner = ordered[first]
+    vectors = embeddings.astype(np.float32)
+    # A sparse matrix of ones adds rows several times faster than ufunc.reduceat does.
+    ones = csr_matrix((np.ones(len(order), np.float32), order, bounds), shape=(len(first), len(order)))
+    sums[owner] += (ones @ vectors) / np.float32(SCALE)
+    squares[owner] += (ones @ np.einsum("ij,ij->i", vectors, vectors)) / SCALE**2
+    texts[owner] += np.diff(bounds).astype(np.int32)
 
 
 def _shingle_pairs(
@@ -363,9 +367,10 @@ class _Seen:
         place = mixed >> self._shift
         byte, bit = place >> np.uint64(3), np.uint8(1) << (place & np.uint64(7)).astype(np.uint8)
         new = (self._bits[byte] & bit) == 0
-        _, first = np.unique(place, return_index=True)
+        order = np.argsort(place, kind="stable")  # np.unique hashes, which is slower here
+        ordered = place[order]
         once = np.zeros(len(place), dtype=bool)
-        once[first] = True
+        once[order[np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(place)]]] = True
         fresh: npt.NDArray[np.bool_] = new & once
         np.bitwise_or.at(self._bits, byte[fresh], bit[fresh])
         return fresh
@@ -384,11 +389,14 @@ class _SharedSlots:
     def add(self, shingles: Int64s, subject: Int32s) -> None:
         slot = shingles & self._mask
         # Sorted, so that one subject's repeats within the batch count once.
-        key = np.unique(slot << np.int64(32) | subject)
+        key = np.sort(slot << np.int64(32) | subject)
+        key = key[np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]]
         slot, subject = key >> np.int64(32), (key & np.int64(0xFFFF_FFFF)).astype(np.int32)
         other = self._last[slot] != subject
         changed = slot[other]
-        distinct, counts = np.unique(changed, return_counts=True)
+        begins = np.flatnonzero(np.concatenate([[True], changed[1:] != changed[:-1]])[: len(changed)])
+        counts = np.diff(np.append(begins, len(changed)))
+        distinct = changed[begins]
         self._changes[distinct] = np.minimum(self._changes[distinct] + counts, 255).astype(np.uint8)
         self._last[slot] = subject
 

@@ -182,8 +182,11 @@ def _split(label: Int32s, subject: Int32s) -> Iterator[tuple[int, Int32s]]:
     """(label, its distinct subjects in order) for each label."""
     if not len(label):
         return
-    order = np.lexsort((subject, label))
-    label, subject = label[order], subject[order]
+    key = np.sort(label.astype(np.int64) << 32 | subject)
+    key = key[np.concatenate([[True], key[1:] != key[:-1]])]
+    label, subject = (key >> 32).astype(np.int32), (key & 0xFFFF_FFFF).astype(np.int32)
     begins = np.flatnonzero(np.concatenate([[True], label[1:] != label[:-1]]))
-    for begin, end in zip(begins, np.append(begins[1:], len(label)), strict=True):
-        yield int(label[begin]), np.unique(subject[begin:end])
+    ends = np.append(begins[1:], len(label))
+    several = ends - begins >= 2  # what one subject alone has ties nobody
+    for begin, end in zip(begins[several].tolist(), ends[several].tolist(), strict=True):
+        yield int(label[begin]), subject[begin:end]
