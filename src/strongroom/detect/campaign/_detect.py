@@ -48,7 +48,7 @@ def detect(features: Features, slices: int) -> Snapshot:
     rng = np.random.default_rng(SEED)
     questions = read_questions(features, slices, rng)
     openly = openly_related(features, slices)
-    ties = find_ties(features, slices, questions.able)
+    ties = [] if questions.uniform else find_ties(features, slices, questions.able)
     repeats = Repeats(features, slices, questions.texts)
     links = link(questions, ties, openly, repeats)
     hidden = links.take(~links.open)

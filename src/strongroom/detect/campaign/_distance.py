@@ -14,7 +14,7 @@ different as strangers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,10 @@ from ._features import Features
 
 __all__ = ["MIN_TEXTS", "Questions", "group_likeness", "read_questions"]
 
+PAIRS = 4_000
+MIN_HALF = 8
+UNIFORM = 2.0
+MIN_TYPICAL = 0.02
 MIN_TEXTS = 8
 """Subjects with fewer distinct opening texts are not compared: their distances are mostly noise."""
 
@@ -45,6 +49,8 @@ class Questions:
     """Enough texts to compare."""
     typical: float
     """Median of D / (V + V') over pairs of able subjects."""
+    uniform: bool
+    """Strangers are no farther apart than halves of one subject: nothing can be told from what is asked."""
 
     def likeness(self, a: Index, b: Index) -> Floats:
         """(len(a), len(b)): likeness of every subject of `a` to every one of `b`."""
@@ -52,6 +58,10 @@ class Questions:
         distance = self.within[a][:, None] + self.within[b][None, :] - 2 * cross
         scaled: Floats = distance / np.maximum(self.spread[a][:, None] + self.spread[b][None, :], 1e-9)
         return 1 - scaled / self.typical
+
+    def pair_likeness(self, a: Index, b: Index) -> Floats:
+        """(n,): likeness of each pair a[i], b[i]."""
+        return 1 - _scaled(self, a, self, b) / self.typical
 
     def likeness_to_group(self, subjects: Index, group: Index) -> Floats:
         """(len(subjects),): likeness of each subject to the group as a whole, itself left out of it."""
@@ -75,42 +85,44 @@ class Questions:
 
 def read_questions(features: Features, slices: int, rng: np.random.Generator) -> Questions:
     """The questions as they stood after the first `slices` slices. `rng` chooses the pairs behind `typical`."""
-    texts = features.texts[:, :slices].sum(axis=1, dtype=np.int64)
-    sums = features.sums[:, :slices].sum(axis=1)
-    squares = features.squares[:, :slices].sum(axis=1)
+    questions = _measure(features, np.arange(slices))
+    able = np.flatnonzero(questions.able)
+    if len(able) < 2:
+        return questions
+    left, right = rng.choice(able, PAIRS), rng.choice(able, PAIRS)
+    different = left != right
+    typical = float(np.median(_scaled(questions, left[different], questions, right[different])))
+    # How far apart are two halves of one subject's own texts? Strangers must be farther, or texts tell nobody
+    # from anybody (a support bot whose customers all ask the same).
+    one, other = (_measure(features, np.arange(start, slices, 2)) for start in (0, 1))
+    both = np.flatnonzero((one.texts >= MIN_HALF) & (other.texts >= MIN_HALF))
+    chance = float(np.median(np.abs(_scaled(one, both, other, both)))) if len(both) else 0.0
+    return replace(questions, typical=max(typical, 1e-6), uniform=typical < max(UNIFORM * chance, MIN_TYPICAL))
+
+
+def _measure(features: Features, slices: Index) -> Questions:
+    texts = features.texts[:, slices].sum(axis=1, dtype=np.int64)
+    sums = features.sums[:, slices].sum(axis=1)
+    squares = features.squares[:, slices].sum(axis=1)
     count = np.maximum(texts, 1).astype(np.float64)
     product = np.einsum("ij,ij->i", sums, sums, dtype=np.float64)
     within = np.where(texts > 1, (product - squares) / np.maximum(count * (count - 1), 1), 0)
-    able = texts >= MIN_TEXTS
-    questions = Questions(
+    return Questions(
         texts=texts,
         mean=(sums / count[:, None]).astype(np.float32),
         within=within,
         spread=np.maximum(squares / count - within, 1e-6),
-        able=able,
+        able=texts >= MIN_TEXTS,
         typical=1.0,
+        uniform=True,
     )
-    return _with_typical(questions, rng)
 
 
-def _with_typical(questions: Questions, rng: np.random.Generator) -> Questions:
-    able = np.flatnonzero(questions.able)
-    if len(able) < 2:
-        return questions
-    left, right = rng.choice(able, 4000), rng.choice(able, 4000)
-    left, right = left[left != right], right[left != right]
-    cross = np.einsum("ij,ij->i", questions.mean[left], questions.mean[right], dtype=np.float64)
-    distance = questions.within[left] + questions.within[right] - 2 * cross
-    scaled = distance / (questions.spread[left] + questions.spread[right])
-    typical = float(np.median(scaled))
-    return Questions(
-        questions.texts,
-        questions.mean,
-        questions.within,
-        questions.spread,
-        questions.able,
-        max(typical, 1e-6),
-    )
+def _scaled(a: Questions, left: Index, b: Questions, right: Index) -> Floats:
+    """D / (V + V') of each pair, (n,)."""
+    cross = np.einsum("ij,ij->i", a.mean[left], b.mean[right], dtype=np.float64)
+    distance = a.within[left] + b.within[right] - 2 * cross
+    return np.asarray(distance / (a.spread[left] + b.spread[right]))
 
 
 def group_likeness(questions: Questions, group: Index) -> tuple[float, float]:

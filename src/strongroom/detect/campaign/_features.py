@@ -22,6 +22,8 @@ from scipy.sparse import csr_matrix
 from strongroom.sketch import DIMENSIONS, FLAGS, NO_SHINGLE, SCALE
 from strongroom.store import Store
 
+from ._bounded import MIN_SHARED, SeenTexts, SharedShingles
+
 __all__ = ["FACTS", "Fact", "Features", "read_features"]
 
 Int64s = npt.NDArray[np.int64]
@@ -33,8 +35,6 @@ MIN_WORDS = 5
 MAX_SLICES = 14
 MAX_SUMS = 400_000
 """Subjects times slices: the sums take 1 KB each. Beyond, there are fewer slices."""
-MIN_SHARED = 5
-"""Shingles in the texts of fewer subjects are not kept."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class _Reader:
         sums = np.zeros((n * slices, DIMENSIONS), dtype=np.float32)
         squares = np.zeros(n * slices)
         texts = np.zeros(n * slices, dtype=np.int32)
-        seen, shared = _Seen(self.rows), _SharedSlots(self.rows)
+        seen, shared = SeenTexts(self.rows), SharedShingles(self.rows)
         kept: list[npt.NDArray[np.bool_]] = []
         digests: list[Int64s] = []
         owners: list[Int32s] = []
@@ -217,7 +217,7 @@ class _Reader:
         )
 
     def _shingles(
-        self, kept: list[npt.NDArray[np.bool_]], shared: _SharedSlots
+        self, kept: list[npt.NDArray[np.bool_]], shared: SharedShingles
     ) -> tuple[Int64s, Int32s, npt.NDArray[np.int16], Int32s]:
         """The second pass: exact counts for the shingles that the first pass saw with several subjects."""
         table = self._table
@@ -349,57 +349,3 @@ def _enough_subjects(shingles: Int64s, subject: Int32s) -> npt.NDArray[np.bool_]
 
 def _concat(parts: list[Any], kind: Any) -> Any:
     return np.concatenate(parts) if parts else np.zeros(0, dtype=kind)
-
-
-class _Seen:
-    """Which (subject, text) came before, in about 13 bytes per hundred: a bitmap that wrongly says "seen" for
-    at most one text in a hundred, which costs that text and nothing else."""
-
-    def __init__(self, rows: int) -> None:
-        bits = max(int(np.ceil(np.log2(max(rows, 1) * 100))), 16)
-        self._shift = np.uint64(64 - bits)
-        self._bits = np.zeros(1 << (bits - 3), dtype=np.uint8)
-
-    def add(self, subject: Int32s, digest: Int64s) -> npt.NDArray[np.bool_]:
-        """Adds the pairs; says of each whether it is new (of equal pairs the first is)."""
-        mixed = digest.view(np.uint64) ^ (subject.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-        mixed *= np.uint64(0xD6E8FEB86659FD93)
-        place = mixed >> self._shift
-        byte, bit = place >> np.uint64(3), np.uint8(1) << (place & np.uint64(7)).astype(np.uint8)
-        new = (self._bits[byte] & bit) == 0
-        order = np.argsort(place, kind="stable")  # np.unique hashes, which is slower here
-        ordered = place[order]
-        once = np.zeros(len(place), dtype=bool)
-        once[order[np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(place)]]] = True
-        fresh: npt.NDArray[np.bool_] = new & once
-        np.bitwise_or.at(self._bits, byte[fresh], bit[fresh])
-        return fresh
-
-
-class _SharedSlots:
-    """Which shingles several subjects use, by the slot that a shingle falls into: may say yes wrongly, never no
-    wrongly. Keeps for each slot how often the subject changed."""
-
-    def __init__(self, rows: int) -> None:
-        bits = int(np.clip(np.ceil(np.log2(max(rows, 1) * 10)), 16, 26))
-        self._mask = np.int64((1 << bits) - 1)
-        self._last = np.full(1 << bits, -1, dtype=np.int32)
-        self._changes = np.zeros(1 << bits, dtype=np.uint8)
-
-    def add(self, shingles: Int64s, subject: Int32s) -> None:
-        slot = shingles & self._mask
-        # Sorted, so that one subject's repeats within the batch count once.
-        key = np.sort(slot << np.int64(32) | subject)
-        key = key[np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]]
-        slot, subject = key >> np.int64(32), (key & np.int64(0xFFFF_FFFF)).astype(np.int32)
-        other = self._last[slot] != subject
-        changed = slot[other]
-        begins = np.flatnonzero(np.concatenate([[True], changed[1:] != changed[:-1]])[: len(changed)])
-        counts = np.diff(np.append(begins, len(changed)))
-        distinct = changed[begins]
-        self._changes[distinct] = np.minimum(self._changes[distinct] + counts, 255).astype(np.uint8)
-        self._last[slot] = subject
-
-    def holds(self, shingles: Int64s) -> npt.NDArray[np.bool_]:
-        held: npt.NDArray[np.bool_] = self._changes[shingles & self._mask] >= MIN_SHARED
-        return held

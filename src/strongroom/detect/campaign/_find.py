@@ -204,6 +204,11 @@ def _not_examined(features: Features, snapshot: Snapshot, exchanges: npt.NDArray
             f"{few:,} of {len(able):,} accounts sent fewer than {MIN_TEXTS} distinct opening prompts of five words "
             f"or more ({int(exchanges[~able].sum()):,} exchanges): too few to compare."
         )
+    if able.sum() >= 2 and snapshot.questions.uniform:
+        said.append(
+            "All accounts ask much the same: strangers' prompts are no farther apart than those of one account at "
+            "different times, so nothing could be told from what is asked, and no account was compared."
+        )
     missing = [name for name, fact in _facts(features) if not len(fact.names)]
     if missing:
         said.append(f"The logs carry no {', no '.join(missing)}: ties of these kinds could not be seen.")

@@ -114,10 +114,7 @@ def _small(questions: Questions, ties: Sequence[Tie]) -> Links:
     value = np.zeros(len(a))
     for begin in range(0, len(a), PAIRS_AT_ONCE):
         part = slice(begin, begin + PAIRS_AT_ONCE)
-        cross = np.einsum("ij,ij->i", questions.mean[a[part]], questions.mean[b[part]], dtype=np.float64)
-        distance = questions.within[a[part]] + questions.within[b[part]] - 2 * cross
-        spread = questions.spread[a[part]] + questions.spread[b[part]]
-        value[part] = 1 - distance / spread / questions.typical
+        value[part] = questions.pair_likeness(a[part], b[part])
     near = value >= LINK
     return Links(a[near], b[near], value[near], tie_of[near])
 
