@@ -79,7 +79,9 @@ def _batch(n, account, embedding, minhash, head, done, rows, rng) -> pa.RecordBa
         "record_key": pa.array(digest),
     }
     arrays = [columns.get(f.name, pa.nulls(n, f.type)) for f in EXCHANGES]
-    return pa.RecordBatch.from_arrays([a.cast(f.type) for a, f in zip(arrays, EXCHANGES, strict=True)], schema=EXCHANGES)
+    return pa.RecordBatch.from_arrays(
+        [a.cast(f.type) for a, f in zip(arrays, EXCHANGES, strict=True)], schema=EXCHANGES
+    )
 
 
 def search(root: Path) -> None:
@@ -87,7 +89,9 @@ def search(root: Path) -> None:
     store = Store(root)
     started = time.perf_counter()
     exchanges = store.exchanges()
-    for _ in store.batches(exchanges.select("subject", "time", "text_digest", "head", "tail", "minhash", "embedding")):
+    for _ in store.batches(
+        exchanges.select("subject", "time", "text_digest", "head", "tail", "minhash", "embedding")
+    ):
         pass
     scan = time.perf_counter() - started
     started = time.perf_counter()
@@ -121,7 +125,15 @@ def main(sizes: list[float]) -> None:
                 f"{got['found']} of 200",
             ]
         )
-    header = ["exchanges", "accounts", "search, s", "one scan of its columns, s", "ratio", "peak memory, GiB", "campaign found"]
+    header = [
+        "exchanges",
+        "accounts",
+        "search, s",
+        "one scan of its columns, s",
+        "ratio",
+        "peak memory, GiB",
+        "campaign found",
+    ]
     record("hunt", table(header, rows))
 
 

@@ -29,7 +29,8 @@ def machine() -> str:
 def record(name: str, text: str) -> None:
     """Prints a result and puts it between the markers of `name`, which are added when they are missing."""
     stamp = datetime.now(UTC).strftime("%Y-%m-%d")
-    block = f"<!-- {name} -->\n_{stamp}; {machine()}; shared machine: only ratios of one run count._\n\n{text.strip()}\n<!-- /{name} -->"
+    where = f"_{stamp}; {machine()}; shared machine: only ratios of one run count._"
+    block = f"<!-- {name} -->\n{where}\n\n{text.strip()}\n<!-- /{name} -->"
     print(f"\n## {name}\n{text}")
     old = DOCUMENT.read_text() if DOCUMENT.exists() else "# Benchmarks\n"
     pattern = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
