@@ -88,7 +88,7 @@ def _attributes_of_details(events: Any) -> list[dict[str, Any]]:
     return [
         attributes_of(event.get("attributes"))
         for event in (events if isinstance(events, list) else [])
-        if isinstance(event, dict) and event.get("name") not in _EVENT_ROLES
+        if isinstance(event, dict) and _role_of(event) is None
     ]
 
 
@@ -96,9 +96,7 @@ def _from_message_events(events: Any) -> Conversation:
     """One event for each message, its content in `content` or, as JSON, in `gen_ai.event.content`."""
     messages = []
     for event in events if isinstance(events, list) else []:
-        role = (
-            _EVENT_ROLES.get(name) if isinstance(event, dict) and isinstance(name := event.get("name"), str) else None
-        )
+        role = _role_of(event) if isinstance(event, dict) else None
         if role is None:
             continue
         attributes = attributes_of(event.get("attributes"))
@@ -109,3 +107,8 @@ def _from_message_events(events: Any) -> Conversation:
                 content = content.get("content")
         messages.append(message_of({"role": role, "content": content}))
     return conversation(messages) if messages else NOTHING
+
+
+def _role_of(event: dict[str, Any]) -> str | None:
+    name = event.get("name")
+    return _EVENT_ROLES.get(name) if isinstance(name, str) else None

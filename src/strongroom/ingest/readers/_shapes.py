@@ -93,7 +93,7 @@ def _from_body(body: dict[str, Any], depth: int = MAX_EMBEDDED) -> Conversation:
 
 
 def _from_list(values: list[Any]) -> Conversation:
-    while len(values) == 1 and isinstance(values[0], list):  # a batch of one conversation
+    while len(values) == 1 and isinstance(values[0], list) and not _is_pair(values[0]):  # a batch of one
         values = values[0]
     if values and all(isinstance(value, str) for value in values):
         return "\n".join(filter(None, values)), "", 1
@@ -111,9 +111,16 @@ def _messages(values: list[Any]) -> list[Message]:
     for value in values:
         if isinstance(value, dict):
             found.append(message_of(value))
-        elif isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value):
+        elif _is_pair(value):
             found.append(message_of({"role": value[0], "content": value[1]}))
     return found
+
+
+def _is_pair(value: Any) -> bool:
+    """LangChain's short form of a message: `["human", "Hello"]`."""
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value)):
+        return False
+    return value[0].lower() in {"human", "user", "ai", "assistant", "system"}
 
 
 def _content(value: Any) -> str | list[Part | str] | None:

@@ -21,14 +21,15 @@ _ROLES = {
     "[inst]": "user",
     "<<sys>>": "system",
 }
+# Every repetition is bounded: with `\n\s*` a prompt of line ends alone would take time by the square of its length.
 # A mark names the role of what follows it; unknown marks (bot, assistant, ends) start nobody's text.
 _MARKS = re.compile(
-    r"<\|start_header_id\|>\s*(\w+)\s*<\|end_header_id\|>"  # Llama 3
-    r"|<\|im_start\|>\s*(\w+)"  # ChatML
+    r"<\|start_header_id\|>\s{0,8}(\w{1,16})\s{0,8}<\|end_header_id\|>"  # Llama 3
+    r"|<\|im_start\|>\s{0,8}(\w{1,16})"  # ChatML
     r"|<\|(user|system|assistant)\|>"  # Phi, Zephyr
-    r"|<start_of_turn>\s*(\w+)"  # Gemma
+    r"|<start_of_turn>\s{0,8}(\w{1,16})"  # Gemma
     r"|(\[/?INST\]|<</?SYS>>)"  # Llama 2, Mistral
-    r"|(?:\A|\n)\s*(Human|User|Assistant|Bot):",  # Claude 2, Titan
+    r"|(?:\A\s{0,8}|\n[ \t]{0,8})(Human|User|Assistant|Bot):",  # Claude 2, Titan
 )
 _ENDS = re.compile(r"<\|(?:eot_id|im_end|end|begin_of_text|endoftext)\|>|<end_of_turn>|</?s>")
 
@@ -37,8 +38,9 @@ def from_template(prompt: str) -> Conversation:
     """The conversation that a marked prompt holds; a prompt without marks of a user is one user message."""
     marks = list(_MARKS.finditer(prompt))
     messages = []
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
-        text = prompt[mark.end() : following.start() if following else len(prompt)]
+    ends = [mark.start() for mark in marks[1:]] + [len(prompt)]
+    for mark, end in zip(marks, ends, strict=False):
+        text = prompt[mark.end() : end]
         name = next(filter(None, mark.groups())).lower()
         if name == "<</sys>>":
             name = "[inst]"

@@ -6,7 +6,6 @@ True
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime
 
@@ -63,7 +62,7 @@ def microseconds_or_absent(value: object) -> int:
 
 
 def _from_number(value: float) -> int:
-    if not math.isfinite(value):
+    if not -1e19 < value < 1e19:  # also what is no number, and what no float holds
         return -1
     for limit, factor in _MAGNITUDES:
         if value < limit:

@@ -136,7 +136,7 @@ def _names_a_key_twice(raw: bytes, r: _Record) -> bool:
     count = raw.count
     return (
         count(b'"account"') > 1
-        or count(b'"time"') > 1 + (r.signup is not None)
+        or count(b'"time"') > 1 + (r.signup is not None and r.signup.time is not None)
         or (r.messages is not None and count(b'"messages"') > 1)
         or (r.prompt is not None and count(b'"prompt"') > 1)
         or (r.end_user is not None and count(b'"end_user"') > 1)
