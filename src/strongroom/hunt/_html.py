@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import shlex
 from importlib import resources
 
@@ -40,6 +41,7 @@ MAX_CARDS = 20
 MAX_GROUPS = 200
 _MAX_COMMAND = 2_000
 _MAX_WRONG = 40
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@/:-]{0,79}")
 
 
 def render_html(verdict: Verdict, circumstances: Circumstances) -> str:
@@ -49,6 +51,8 @@ def render_html(verdict: Verdict, circumstances: Circumstances) -> str:
         campaign_section(campaign, place, len(found), verdict, circumstances)
         for place, campaign in enumerate(found[:MAX_CARDS], 1)
     ]
+    # Where nothing was found, what could not be seen is what the reader needs next.
+    rest = [_related(verdict) if verdict.related_groups else None, examined_section(verdict, circumstances)]
     main = tag(
         "main",
         _answer(verdict, circumstances),
@@ -56,8 +60,7 @@ def render_html(verdict: Verdict, circumstances: Circumstances) -> str:
         _overview(verdict) if len(found) > 1 else None,
         *cards,
         _flagged(verdict) if verdict.accounts_flagged else None,
-        _related(verdict) if verdict.related_groups else None,
-        examined_section(verdict, circumstances),
+        *(rest if found else reversed(rest)),
         _reproduce(verdict, circumstances),
     )
     body = tag("body", _masthead(circumstances), main, _foot(circumstances), _script())
@@ -163,10 +166,10 @@ def _some(label: str, accounts: list[str]) -> Html | None:
 
 
 def _overview(verdict: Verdict) -> Html:
-    """All campaigns in one table, most exchanges first, each linked to its section."""
+    """All campaigns in one table, each linked to its section."""
     found = open_campaigns(verdict)
     rows: list[list[Child]] = []
-    for place, campaign in sorted(enumerate(found, 1), key=lambda row: -row[1].exchanges):
+    for place, campaign in enumerate(found, 1):
         label = name(campaign.id)
         rows.append(
             [
@@ -184,7 +187,7 @@ def _overview(verdict: Verdict) -> Html:
     return tag(
         "section",
         tag("h2", "The campaigns", id="campaigns"),
-        table("Campaigns, most exchanges first", heads, rows, frozenset({1, 2, 3})),
+        table("Each is a link to its section", heads, rows, frozenset({1, 2, 3})),
         tag("p", f"{plural(rest, 'campaign')} without a section; --json and --csv hold them.", class_="note")
         if rest > 0
         else None,
@@ -239,11 +242,13 @@ def _reproduce(verdict: Verdict, circumstances: Circumstances) -> Html:
     further: list[Child] = []
     if found and circumstances.site:
         campaign = found[0]
-        ask = f"strongroom explain {shlex.quote(campaign.accounts[0])}{site}" if campaign.accounts else ""
+        # A command is copied: only a name that a shell takes as it is stands in it.
+        plain = next((account for account in campaign.accounts if _PLAIN.fullmatch(account)), "ACCOUNT")
+        ask = f"strongroom explain {plain}{site}"
         silence = f"strongroom finding dismiss {shlex.quote(campaign.id)} --reason '…'{site}"
         further = [
-            tag("p", "To ask why one account is linked, or is not:") if ask else None,
-            tag("pre", tag("code", cut(ask, _MAX_COMMAND))) if ask else None,
+            tag("p", "To ask why one account is linked, or is not:"),
+            tag("pre", tag("code", cut(ask, _MAX_COMMAND))),
             tag("p", "To keep a campaign silent until there is new evidence:"),
             tag("pre", tag("code", cut(silence, _MAX_COMMAND))),
         ]

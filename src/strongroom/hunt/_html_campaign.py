@@ -17,10 +17,10 @@ from ._sentences import (
     score_in_words,
     technique,
 )
-from ._svg import MAX_LINKS, MAX_NODES, graph, links_by_kind, strongest
+from ._svg import graph, links_by_kind, strongest
 from ._timeline import timeline
 from ._visible import name, sentence
-from .circumstances import Circumstances, Picture
+from .circumstances import Circumstances, Link, Picture
 
 __all__ = ["accounts_list", "campaign_section", "evidence_items", "figures"]
 
@@ -90,7 +90,8 @@ def _figures(campaign: Campaign, verdict: Verdict, picture: Picture | None) -> H
 
 
 def _time(when: str) -> Html:
-    return tag("time", moment(when), datetime=when if when.isascii() else None)
+    shown = moment(when)
+    return tag("time", shown, datetime=when) if shown.endswith(" UTC") else tag("span", shown)
 
 
 def _sureness(campaign: Campaign) -> Html:
@@ -118,19 +119,20 @@ def _when(campaign: Campaign, picture: Picture, circumstances: Circumstances, pr
 
 
 def _graph(campaign: Campaign, picture: Picture, prefix: str) -> Html:
-    drawn = strongest(picture.links, set(campaign.accounts))
-    nodes = {link.a for link in drawn} | {link.b for link in drawn}
-    undrawn = sum(account not in nodes for account in campaign.accounts)
-    outside = len(nodes - set(campaign.accounts))
+    members = set(campaign.accounts)
+    drawn = strongest(picture.links, members)
+    linked, nodes = _ends(picture.links), _ends(drawn)
+    inside, outside = len(nodes & members), len(nodes - members)
+    undrawn = len(members) - inside
     notes = ["A dot is an account, a line is one reason to link two. Only the strongest links are drawn."]
-    if undrawn:
+    if inside < len(linked & members):
+        notes.append(f"Drawn: the {number(inside)} of {number(len(members))} accounts that hang together most.")
+    elif undrawn:
         notes.append(
             f"{plural(undrawn, 'account')} of the campaign {'has' if undrawn == 1 else 'have'} none of them."
         )
     if outside:
         notes.append("Hollow: looked at, and not part of the campaign.")
-    if len(drawn) < len(picture.links):
-        notes.append(f"At most {number(MAX_NODES)} accounts and {number(MAX_LINKS)} links are drawn.")
     legend = [
         tag("li", tag("i", class_=f"swatch k{colour}"), f"{title} ", tag("small", f"{links} links, {ends} accounts"))
         for title, colour, links, ends in links_by_kind(drawn)
@@ -142,6 +144,10 @@ def _graph(campaign: Campaign, picture: Picture, prefix: str) -> Html:
         graph(campaign, picture, prefix),
         tag("figcaption", " ".join(notes)),
     )
+
+
+def _ends(links: list[Link]) -> set[str]:
+    return {link.a for link in links} | {link.b for link in links}
 
 
 def evidence_items(evidence: list[Evidence]) -> Html:
@@ -171,7 +177,7 @@ def _examples(examples: list[Example], caption: str) -> Html:
     for example in examples[:MAX_EXAMPLES]:
         row: list[Child] = [
             tag("bdi", name(example.subject)),
-            tag("time", name(example.time)) if example.time else "",
+            prose(name(example.time)) if example.time else "",
             tag("code", name(example.where)),
         ]
         if excerpts:

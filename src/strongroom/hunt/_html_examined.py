@@ -12,24 +12,26 @@ from .circumstances import Circumstances, InputFile
 __all__ = ["examined_section"]
 
 MAX_INPUTS = 500
+MAX_OPEN = 20
+"""More inputs than these are folded."""
 
 
 def examined_section(verdict: Verdict, circumstances: Circumstances) -> Html:
-    """Inputs, skipped records, and the reasons why silence is not proof."""
+    """The reasons why silence is not proof, then inputs and skipped records."""
     reasons = unseen(verdict, circumstances)
     rows: list[list[Child]] = [[label, value] for label, value in sensitivity_rows(verdict.sensitivity)]
     return tag(
         "section",
-        tag("h2", "What was examined", id="examined"),
-        tag("p", prose(f"{scope(verdict)}.")),
-        _inputs(circumstances.inputs) if circumstances.inputs else tag("p", "No input was read."),
-        _skipped(verdict, circumstances) if sum(verdict.skipped.values()) else None,
         tag("h2", "What could not be seen", id="unseen"),
         tag("ul", *(tag("li", prose(reason)) for reason in reasons))
         if reasons
         else tag("p", "The detector named no limit for this input."),
         table("Limits of this hunt", ["Limit", "Value"], rows, frozenset({1})) if rows else None,
-        aria_labelledby="examined",
+        tag("h2", "What was examined", id="examined"),
+        tag("p", prose(f"{scope(verdict)}.")),
+        _inputs(circumstances.inputs) if circumstances.inputs else tag("p", "No input was read."),
+        _skipped(verdict, circumstances) if sum(verdict.skipped.values()) else None,
+        aria_labelledby="unseen",
     )
 
 
@@ -58,7 +60,12 @@ def _inputs(inputs: list[InputFile]) -> Html:
             ]
         )
     heads = ["Input", "Format", "Records", "New", "Skipped", "Size"]
-    return table("Inputs", heads, rows, frozenset({2, 3, 4, 5}))
+    shown = table("Inputs", heads, rows, frozenset({2, 3, 4, 5}))
+    return (
+        tag("details", tag("summary", f"All {number(len(inputs))} inputs"), shown)
+        if len(inputs) > MAX_OPEN
+        else shown
+    )
 
 
 def _size(size: int) -> str:

@@ -19,7 +19,7 @@ __all__ = ["Html", "join", "prose", "raw", "table", "tag", "text"]
 
 _MAX_TEXT = 4_000
 """The longest text node or attribute that is not cut; everything known to be long is cut earlier."""
-_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(?: \d\d:\d\d UTC|T\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 _CODE = re.compile(r"`([^`]{1,200})`")
 _VOID = frozenset({"meta", "link", "input", "br", "hr", "col"})
 

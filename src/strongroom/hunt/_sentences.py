@@ -208,8 +208,8 @@ def lead(verdict: Verdict, when: Callable[[str], str] = moment) -> list[str]:
         told = "This says nothing about the traffic: what was read, and why it gave nothing, is listed below."
         return [told, f"Examined: {scope(verdict, when)}."] if verdict.exchanges else [told]
     return [
-        f"Examined: {scope(verdict, when)}. No group that hides its relation acts as one more than comparable honest "
-        "groups do.",
+        "No group that hides its relation acts as one more than comparable honest groups do.",
+        f"Examined: {scope(verdict, when)}.",
         "That is not proof of absence: what could not be seen is listed below.",
     ]
 
@@ -250,7 +250,8 @@ def score_in_words(score: float) -> str:
 def evidence_title(kind: str) -> str:
     """A heading for a kind of evidence."""
     known = _TITLES.get(kind)
-    return known or name(kind.replace("_", " ")).capitalize()
+    words = name(kind.replace("_", " "))
+    return known or words[:1].upper() + words[1:]
 
 
 def objective(campaign: Campaign) -> str:

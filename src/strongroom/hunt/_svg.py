@@ -6,6 +6,7 @@ own dash as well as its own colour. Nothing here comes from a log except account
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 
 from strongroom.core.records import Campaign
@@ -44,7 +45,7 @@ def kinds(links: list[Link]) -> dict[str, int]:
 
 
 def strongest(links: list[Link], members: set[str]) -> list[Link]:
-    """The links that are drawn: the strongest, in an order that does not depend on how they came.
+    """The links that are drawn: the strongest among accounts that hang together, however they were ordered.
 
     Links to accounts outside the campaign are weaker by nature; a tenth of the room is theirs, so that the
     picture shows where the campaign ends.
@@ -53,22 +54,44 @@ def strongest(links: list[Link], members: set[str]) -> list[Link]:
     inner = [link for link in ordered if link.a in members and link.b in members]
     outer = [link for link in ordered if link.a not in members or link.b not in members]
     share = min(len(outer), MAX_LINKS // 10)
-    kept, nodes = _bounded(inner, MAX_LINKS - share, MAX_NODES * 9 // 10 if share else MAX_NODES, set())
-    more, _ = _bounded(outer, share, MAX_NODES, nodes)
-    return kept + more
-
-
-def _bounded(links: list[Link], most: int, room: int, nodes: set[str]) -> tuple[list[Link], set[str]]:
-    """The first links that keep within `most` links and `room` accounts, `nodes` being drawn already."""
-    kept: list[Link] = []
-    for link in links:
-        if len(kept) == most:
+    drawn = _together(inner, MAX_NODES * 9 // 10 if share else MAX_NODES)
+    kept = [link for link in inner if link.a in drawn and link.b in drawn][: MAX_LINKS - share]
+    for link in outer:
+        if len(kept) == MAX_LINKS:
             break
-        new = {link.a, link.b} - nodes
-        if len(nodes) + len(new) <= room:
+        new = {link.a, link.b} - drawn
+        # A link outwards is drawn where its inner end is, if there is one.
+        if len(new) < 2 and not new & members and len(drawn) + len(new) <= MAX_NODES:
             kept.append(link)
-            nodes = nodes | new if new else nodes
-    return kept, nodes
+            drawn |= new
+    return kept
+
+
+def _together(links: list[Link], room: int) -> set[str]:
+    """All accounts of `links`, or the `room` of them that hang together most: each next one has most links to those
+    that are there already. The strongest links alone would show scattered pairs and hide the shape."""
+    ties: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for link in links:
+        ties[link.a].append((link.b, link.weight))
+        ties[link.b].append((link.a, link.weight))
+    if len(ties) <= room:
+        return set(ties)
+    chosen: set[str] = set()
+    held: dict[str, float] = defaultdict(float)
+    starts = sorted(ties, key=lambda account: (-sum(weight for _, weight in ties[account]), account))
+    heap: list[tuple[float, str]] = []
+    while len(chosen) < room:
+        if not heap:
+            heap.append((0.0, next(account for account in starts if account not in chosen)))
+        _, account = heapq.heappop(heap)
+        if account in chosen:
+            continue
+        chosen.add(account)
+        for other, weight in ties[account]:
+            if other not in chosen:
+                held[other] += max(weight, 0.0)
+                heapq.heappush(heap, (-held[other], other))
+    return chosen
 
 
 def graph(campaign: Campaign, picture: Picture, prefix: str) -> Html:

@@ -88,9 +88,9 @@ def sections(verdict: Verdict, circumstances: Circumstances) -> list[Section]:
         parts.append(_related(verdict))
     if silent := dismissed(verdict):
         parts.append(Section("Dismissed", [Lines([silent])]))
-    parts.append(_examined(verdict, circumstances))
     if reasons := _unseen(verdict, circumstances):
         parts.append(reasons)
+    parts.append(_examined(verdict, circumstances))
     return parts
 
 

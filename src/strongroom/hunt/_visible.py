@@ -5,7 +5,7 @@ character in them is an attempt to mislead the reader. They are shown, not obeye
 that differ must look different.
 
 >>> visible("acct\\x1b[31m\\u202e7")
-'acct␛[31m<U+202E>7'
+'acct<U+001B>[31m<U+202E>7'
 >>> cut("a" * 10_000 + "z", 12)
 'aaaaaaaa…aaz (10,001 characters)'
 """
@@ -23,10 +23,9 @@ MAX_SENTENCE = 800
 
 _MAX_MARKS = 3
 """Combining marks in a row: living scripts need no more; beyond that they deface the lines around them."""
+_MAX_JOINED = 100_000
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MARKS = frozenset({"Mn", "Me"})
-_PICTURES = 0x2400
-"""U+2400 and the 32 after it draw the C0 controls."""
 
 
 def visible(text: str) -> str:
@@ -54,8 +53,6 @@ def _surplus(marks: int) -> str:
 
 def _written(character: str, category: str) -> str:
     code = ord(character)
-    if code < 0x20:
-        return chr(_PICTURES + code)
     # Variation selectors of the supplement show nothing and can carry a hidden message.
     if category in _HIDDEN or 0xE0100 <= code <= 0xE01EF:
         return f"<U+{code:04X}>"
@@ -77,5 +74,5 @@ def name(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """A summary or excerpt."""
-    return cut(text, MAX_SENTENCE)
+    """A summary or excerpt: unlike a name it may have lines, which become one."""
+    return cut(" ".join(text.splitlines()) if len(text) < _MAX_JOINED else text, MAX_SENTENCE)

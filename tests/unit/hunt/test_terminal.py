@@ -125,6 +125,7 @@ def test_an_output_that_knows_only_ascii_gets_escapes() -> None:
 
 def test_names_that_differ_look_different() -> None:
     assert visible("acct") != visible("acct\u200b")
+    assert visible("acct") != visible("acct\n")
     assert visible("acct") != visible("acct\U000e0141")
     assert cut("x" * 500 + "1", 40) != cut("x" * 500 + "2", 40)
 

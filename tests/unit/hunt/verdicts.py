@@ -101,14 +101,14 @@ def _campaign(place: int, size: int, chance: random.Random, **changes: object) -
         "evidence": [
             Evidence(
                 "template",
-                f"{size} accounts send prompts of 3 templates that 2 of the 5,912 other accounts use.",
+                f"{size:,} accounts send prompts of 3 templates that 2 of the 5,912 other accounts use.",
                 accounts,
                 "strong",
                 _examples(accounts, chance),
             ),
             Evidence(
                 "distribution",
-                f"The {size} accounts ask interchangeably: over 41,200 distinct opening prompts, likeness is 0.96, "
+                f"The {size:,} accounts ask interchangeably: over 41,200 distinct opening prompts, likeness is 0.96, "
                 "where 1 means that a prompt does not tell which account sent it and 0 is usual between unrelated "
                 "accounts. Of 2,000 groups made of the other accounts that ask most alike, 0 came as close.",
                 accounts,
@@ -117,7 +117,7 @@ def _campaign(place: int, size: int, chance: random.Random, **changes: object) -
             ),
             Evidence(
                 "address",
-                f"{size * 3 // 4} of {size} accounts share a client address with another of them within one hour; "
+                f"{size * 3 // 4:,} of {size:,} accounts share a client address with another of them within one hour; "
                 "of honest accounts 1.2 % do.",
                 accounts[: size * 3 // 4],
                 "moderate",
