@@ -117,7 +117,7 @@ def _campaign(place: int, size: int, chance: random.Random, **changes: object) -
             ),
             Evidence(
                 "address",
-                f"{size * 3 // 4:,} of {size:,} accounts share a client address with another of them within one hour; "
+                f"{size * 3 // 4:,} of {size:,} accounts share a client address with another of them in one hour; "
                 "of honest accounts 1.2 % do.",
                 accounts[: size * 3 // 4],
                 "moderate",
