@@ -1,0 +1,25 @@
+"""What all tests have: the shared data, where it is there; and the rule that CI skips nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("STRONGROOM_SHARED") or Path(__file__).parents[2] / "shared") / "data"
+
+
+def missing(what: str) -> None:
+    """Skips on a laptop, loudly; fails in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}: CI must have it")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """`../shared/data`: real traces, prompts and harvest sets."""
+    if not SHARED.is_dir():
+        missing(f"the shared data is not at {SHARED} (set STRONGROOM_SHARED)")
+    return SHARED
