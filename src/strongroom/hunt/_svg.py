@@ -1,7 +1,7 @@
-"""The two pictures of a campaign, as inline SVG: who is linked to whom, and when.
+"""Who is linked to whom in a campaign, as inline SVG.
 
-Colours are classes of report.css, so that light, dark and print each have their own; the
-legend says in words and figures what the colours show. Nothing here comes from a log except account names, and those pass `tag`.
+Colours are classes of report.css, so that light, dark and print each have their own; the legend says in words and
+figures what the colours show. Nothing here comes from a log except account names, and those pass `tag`.
 """
 
 from __future__ import annotations
