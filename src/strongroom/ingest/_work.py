@@ -94,15 +94,16 @@ def work(job: Job) -> Outcome:
     until = _settings.until if _settings.until is not None else 1 << 62
     read, key = job.reader.read, _settings.key
     for raw, place, line_key in zip(job.records, job.places, job.line_keys, strict=True):
+        found: list[Exchange] = []
         try:
-            found = list(read(raw))
-            if len(found) > MAX_EXCHANGES:
-                raise RecordError("too many exchanges in one record", f"more than {MAX_EXCHANGES}")
+            for exchange in read(raw):
+                found.append(exchange)  # one by one: what came before an error is good
+                if len(found) > MAX_EXCHANGES:
+                    raise RecordError("too many exchanges in one record", f"more than {MAX_EXCHANGES}")
         except RecordError as error:
             rejects.append((place, error.reason, error.message[:200]))
-            continue
-        if not found:
-            not_exchanges += 1
+        else:
+            not_exchanges += not found
         for ordinal, exchange in enumerate(found):
             if not since <= exchange.time < until:
                 outside += 1
