@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import IO, Any
 
 import msgspec
@@ -120,9 +121,7 @@ def _recommended(found: Found) -> list[str]:
         "Keep the logs of these accounts from deletion; they are evidence.",
     ]
     if kinds & {"address", "payment", "tls", "credential"}:
-        steps.append(
-            "Compare the accounts' sign-up and payment records: what they share in the logs may go on there."
-        )
+        steps.append("Compare the accounts' sign-up and payment records: what they share in the logs may go on there.")
     steps += [
         "Propose graded limits (a lower rate, a question to the customer, then suspension) to whoever decides; "
         "all are reversible, and an imitation of somebody's prompts can frame them.",
@@ -167,8 +166,12 @@ def _pictures(
         if keep is not None:
             table = table.filter(keep)
     day = table.time.date()
-    per = store.table(table.group_by(day=day).aggregate(n=table.count()).order_by("day")).to_pylist()[-MAX_DAYS:]
-    days = [row["day"].isoformat() for row in per]
+    per = store.table(table.group_by(day=day).aggregate(n=table.count()).order_by("day")).to_pylist()
+    counts = {row["day"]: row["n"] for row in per}
+    # Days without traffic have their place in a timeline too.
+    span = (per[-1]["day"] - per[0]["day"]).days + 1
+    dates = [per[-1]["day"] - timedelta(days=back) for back in range(min(span, MAX_DAYS) - 1, -1, -1)]
+    days = [date.isoformat() for date in dates]
     pictures = []
     for found, campaign in zip(result.campaigns, campaigns, strict=True):
         inside = table.filter(table.subject.isin(found.accounts))
@@ -186,7 +189,7 @@ def _pictures(
                 neighbours=sorted({name for a, b, *_ in found.links for name in (a, b)} - members),
             )
         )
-    return {"days": days, "exchanges_per_day": [row["n"] for row in per], "pictures": pictures}
+    return {"days": days, "exchanges_per_day": [counts.get(date, 0) for date in dates], "pictures": pictures}
 
 
 def _remember(store: Store, verdict: Verdict, now: int) -> None:

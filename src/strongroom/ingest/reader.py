@@ -75,8 +75,14 @@ def check_duplicate_keys(raw: bytes, keys: Sequence[bytes]) -> None:
     Two parsers may disagree on such a record, so it says nothing sure. `keys` are the quoted names whose
     repetition makes a closer look worth its time (a nested object may rightly repeat a name).
     """
-    if any(raw.count(key) > 1 for key in keys):
+    if not any(raw.count(key) > 1 for key in keys):
+        return
+    try:
         json.loads(raw, object_pairs_hook=_unique)
+    except RecursionError:
+        raise RecordError("nested too deep", f"more than {MAX_DEPTH} levels") from None
+    except ValueError as error:  # integers of thousands of digits too
+        raise RecordError("not JSON", str(error)) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

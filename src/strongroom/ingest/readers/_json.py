@@ -8,15 +8,14 @@ exchange by writing one.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from strongroom.core.errors import RecordError
-from strongroom.ingest.reader import MAX_DEPTH, check_duplicate_keys, decode
+from strongroom.ingest.reader import decode
 
-__all__ = ["MAX_EMBEDDED", "embedded", "load", "load_object", "require_unique"]
+__all__ = ["MAX_EMBEDDED", "embedded", "load", "load_object"]
 
 MAX_EMBEDDED = 3
 """How often a string may turn out to be JSON whose string is JSON …"""
@@ -48,16 +47,6 @@ def load_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RecordError("wrong type", "the record is not a JSON object")
     return value
-
-
-def require_unique(raw: bytes, keys: Sequence[bytes]) -> None:
-    """Raises RecordError when an object names one key twice; `keys` make it look (see `reader.py`)."""
-    try:
-        check_duplicate_keys(raw, keys)
-    except RecursionError:
-        raise RecordError("nested too deep", f"more than {MAX_DEPTH} levels") from None
-    except ValueError as error:  # the standard library refuses what msgspec takes, such as endless integers
-        raise RecordError("not JSON", str(error)) from None
 
 
 def embedded(value: Any, depth: int = MAX_EMBEDDED) -> Any:

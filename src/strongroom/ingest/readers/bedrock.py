@@ -8,8 +8,9 @@ from typing import Any
 
 from strongroom.core.errors import RecordError
 from strongroom.core.records import Exchange
+from strongroom.ingest.reader import check_duplicate_keys
 
-from ._json import embedded, load_object, require_unique
+from ._json import embedded, load_object
 from ._messages import Conversation
 from ._rows import each
 from ._shapes import NOTHING, conversation_of
@@ -71,7 +72,7 @@ class BedrockReader:
     def read(self, raw: bytes) -> Iterable[Exchange]:
         """The exchange of a record, or those of a batch of CloudWatch events. Raises RecordError."""
         record = load_object(raw)
-        require_unique(raw, _KEYS)
+        check_duplicate_keys(raw, _KEYS)
         rows = [embedded(message) for message in _cloudwatch_messages(record)]
         return each(rows or [record], _read)
 

@@ -13,9 +13,9 @@ import msgspec
 
 from strongroom.core.errors import RecordError
 from strongroom.core.records import Exchange
-from strongroom.ingest.reader import whole_number
+from strongroom.ingest.reader import check_duplicate_keys, whole_number
 
-from ._json import load, require_unique
+from ._json import load
 from ._messages import Message, conversation
 from ._secrets import digest, guarded, is_secret
 from ._time import microseconds, microseconds_or_absent
@@ -86,7 +86,7 @@ class ExchangeLogReader:
         r = load(raw, _DECODER)
         signup = r.signup
         if _names_a_key_twice(raw, r):
-            require_unique(raw, _KEYS)
+            check_duplicate_keys(raw, _KEYS)
         account = r.account
         if not account or account.isspace():
             raise RecordError("no account", "account is empty")

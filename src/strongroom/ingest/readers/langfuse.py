@@ -10,8 +10,9 @@ from typing import Any
 
 from strongroom.core.errors import RecordError
 from strongroom.core.records import Exchange
+from strongroom.ingest.reader import check_duplicate_keys
 
-from ._json import embedded, load_object, require_unique
+from ._json import embedded, load_object
 from ._rows import each
 from ._secrets import key_name
 from ._shapes import conversation_of
@@ -58,7 +59,7 @@ class LangfuseReader:
         Raises RecordError.
         """
         record = load_object(raw)
-        require_unique(raw, _KEYS)
+        check_duplicate_keys(raw, _KEYS)
         page = record.get("data")
         rows = page if isinstance(page, list) and "meta" in record else [record]
         return each((part for row in rows for part in _with_observations(row)), _read)

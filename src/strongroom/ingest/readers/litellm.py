@@ -11,8 +11,9 @@ from typing import Any
 
 from strongroom.core.errors import RecordError
 from strongroom.core.records import Exchange
+from strongroom.ingest.reader import check_duplicate_keys
 
-from ._json import embedded, load_object, require_unique
+from ._json import embedded, load_object
 from ._messages import Conversation
 from ._secrets import key_name
 from ._shapes import NOTHING, conversation_of
@@ -54,7 +55,7 @@ class LiteLLMReader:
     def read(self, raw: bytes) -> Iterable[Exchange]:
         """The exchange of a record; none for calls of tools and health checks. Raises RecordError."""
         record = load_object(raw)
-        require_unique(raw, _KEYS)
+        check_duplicate_keys(raw, _KEYS)
         operation = name(record, "call_type")
         if any(word in operation for word in _NOT_EXCHANGES):
             return ()

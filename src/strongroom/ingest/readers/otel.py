@@ -7,8 +7,9 @@ from typing import Any
 
 from strongroom.core.errors import RecordError
 from strongroom.core.records import Exchange
+from strongroom.ingest.reader import check_duplicate_keys
 
-from ._json import embedded, load_object, require_unique
+from ._json import embedded, load_object
 from ._otel_text import conversation_of_span
 from ._otlp import attributes_of, field, spans
 from ._rows import each
@@ -94,7 +95,7 @@ class OpenTelemetryReader:
     def read(self, raw: bytes) -> Iterable[Exchange]:
         """The exchanges of a record, one for each span of a model call. Raises RecordError."""
         record = load_object(raw)
-        require_unique(raw, _KEYS)
+        check_duplicate_keys(raw, _KEYS)
         return each(({"span": span, "resource": resource} for span, resource in spans(record)), _read)
 
 
