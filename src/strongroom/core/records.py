@@ -21,6 +21,7 @@ __all__ = [
     "Finding",
     "FlaggedAccount",
     "RelatedGroup",
+    "Strength",
     "Verdict",
     "Window",
 ]

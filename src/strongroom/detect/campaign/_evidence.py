@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from strongroom.core.clock import format_time
-from strongroom.core.records import Evidence, Example
+from strongroom.core.records import Evidence, Example, Strength
 from strongroom.sketch import FLAGS
 from strongroom.store import Store
 
@@ -64,7 +64,7 @@ def _alike(campaign: Judged, snapshot: Snapshot, features: Features, store: Stor
             f"{campaign.likeness:.2f} ± {campaign.error:.2f}, where 1 means that a prompt does not tell which "
             "account sent it and 0 is usual between unrelated accounts. "
             f"Of {COMPARISONS} groups made of the other accounts that ask most alike, "
-            f"{round(campaign.p_value * (COMPARISONS + 1)) - 1} came as close."
+            f"{_number(round(campaign.p_value * (COMPARISONS + 1)) - 1)} came as close."
         ),
         subjects=_names(campaign.members, features),
         strength="strong" if campaign.likeness > 0.85 else "moderate",
@@ -86,10 +86,10 @@ def _templates(campaign: Judged, snapshot: Snapshot, features: Features, store: 
             summary=(
                 f"{len(members):,} of the {len(campaign.members):,} accounts send prompts around one common "
                 f"passage: {share:.0%} of their distinct opening prompts hold it, each with other content. "
-                f"Outside the campaign {outside:,} accounts use it.{also}"
+                f"Outside the campaign {_number(outside)} of the accounts use it.{also}"
             ),
             subjects=_names(members, features),
-            strength="strong" if len(members) > 4 * outside else "moderate",
+            strength=_strength(len(members), len(campaign.members), outside),
             examples=examples(store, _names(members[:20], features), shingles=tie.shingles),
         )
     ]
@@ -126,10 +126,10 @@ def _shared_facts(campaign: Judged, snapshot: Snapshot, features: Features, stor
                 summary=(
                     f"{len(members):,} of the {len(campaign.members):,} accounts share {len(ties):,} {words}, "
                     f"{few} accounts at each{shown}. "
-                    f"{len(outside):,} accounts outside the campaign were seen at them too."
+                    f"Of the accounts outside the campaign {_number(len(outside))} were seen at them too."
                 ),
                 subjects=_names(members, features),
-                strength="strong" if len(members) * 2 > len(campaign.members) else "moderate",
+                strength=_strength(len(members), len(campaign.members), len(outside)),
                 examples=examples(store, _names(ties[0][1][:EXAMPLES], features)),
             )
         )
@@ -160,8 +160,8 @@ def _division(campaign: Judged, snapshot: Snapshot, features: Features) -> list[
         Evidence(
             kind="division",
             summary=(
-                f"The accounts divide the work: of {texts:,} distinct opening prompts only {repeated:,} were "
-                "sent by more than one of them, although they draw on the same subjects."
+                f"The accounts divide the work: of {texts:,} distinct opening prompts {_number(repeated)} "
+                "came from more than one of them, although they draw on the same subjects."
             ),
             subjects=_names(campaign.members, features),
             strength="weak",
@@ -193,6 +193,17 @@ def _indicators(campaign: Judged, features: Features, store: Store) -> list[Evid
             )
         )
     return found
+
+
+def _number(count: int) -> str:
+    return f"{count:,}" if count else "none"
+
+
+def _strength(members: int, campaign: int, outside: int) -> Strength:
+    """Of a shared thing, by how much of the campaign it covers and how many others share it."""
+    if members * 2 > campaign and members > 4 * outside:
+        return "strong"
+    return "moderate" if members * 4 > campaign else "weak"
 
 
 def _names(members: Index, features: Features) -> list[str]:
