@@ -1,8 +1,112 @@
-"""`strongroom demo`."""
+"""`strongroom demo`: simulated traffic, hunted like any other, with the verdict beside the truth."""
 
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 import typer
 
+from strongroom import __version__
+from strongroom.core.clock import now
+from strongroom.core.errors import StrongroomError
 
-def demo() -> None:
-    """Hunt in simulated traffic."""
-    raise typer.Exit(3)
+from ._hunt import publish
+from ._options import Json, check_writable
+from ._output import watching
+
+if TYPE_CHECKING:
+    from strongroom.core.records import Verdict
+    from strongroom.hunt.circumstances import Truth
+
+__all__ = ["demo"]
+
+CAMPAIGN_ACCOUNTS = 200
+TEMPLATE = (
+    "Below is an instruction that describes a task. Think it through step by step, then write a response that "
+    "completes the request.\n\nInstruction:\n{instruction}\n\nResponse:"
+)
+GOOD_SHARE, GOOD_PURITY = 0.9, 0.95
+
+
+def demo(
+    report: Annotated[Path, typer.Option(metavar="FILE", help="Where the HTML report goes.")] = Path(
+        "strongroom-report.html"
+    ),
+    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the simulated log here.")] = None,
+    accounts: Annotated[int, typer.Option(metavar="N", min=100, max=20_000, help="Honest accounts.")] = 2_000,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another seed, another simulated fortnight.")] = 1,
+    json: Json = False,
+) -> None:
+    """Hunt in a simulated fortnight of a model provider. Exit 0: the verdict matches the truth, 1: it does not.
+
+    Honest accounts, groups that look alike for honest reasons, and a campaign of 200 accounts on separate
+    addresses at about 26 requests a day. All of it is simulated; nothing is fetched.
+    """
+    check_writable(report, "--report")
+    check_writable(log, "--log")
+    from strongroom.hunt import Hunt, run_hunt
+    from strongroom.hunt.circumstances import Truth
+    from strongroom.ingest import Settings
+    from strongroom.simulate import Campaign, Plan, bundled_material, simulate, truth
+    from strongroom.site import Site
+
+    with tempfile.TemporaryDirectory(prefix="strongroom-demo-") as folder, watching() as watcher:
+        path = log or Path(folder) / "simulated.jsonl"
+        watcher.step(f"simulating a fortnight of {accounts:,} honest accounts and a campaign of {CAMPAIGN_ACCOUNTS}")
+        plan = Plan(
+            seed=seed,
+            honest_accounts=accounts,
+            campaign=Campaign(accounts=CAMPAIGN_ACCOUNTS, level="separate_addresses", template=TEMPLATE),
+        )
+        material = bundled_material(seed, accounts=accounts)
+        written = _write(path, simulate(plan, material))
+        watcher.step(f"simulated {written:,} exchanges; hunting")
+        site = Site.create(Path(folder) / "site")
+        hunt = Hunt(
+            words=[str(path)],
+            store=site.store,
+            settings=Settings(site.sketch_key),
+            command="strongroom demo" + (f" --seed {seed}" if seed != 1 else ""),
+            version=__version__,
+            site="",
+        )
+        verdict, circumstances = run_hunt(hunt, now(), watcher)
+    campaign = truth(plan, material).campaign_accounts
+    told = Truth(
+        campaign_accounts=sorted(campaign),
+        description=(
+            f"Simulated: {accounts:,} honest accounts, and {len(campaign)} accounts that work through one instruction "
+            "set with one template, about 26 requests on an active day, each on addresses of its own."
+        ),
+        found=len({name for c in verdict.campaigns for name in c.accounts} & campaign),
+        reported=len({name for c in verdict.campaigns for name in c.accounts}),
+    )
+    publish(verdict, msgspec.structs.replace(circumstances, truth=told), json=json, report=report, csv=None)
+    if not _matches(verdict, told):
+        raise typer.Exit(1)
+
+
+def _write(path: Path, exchanges: Iterable[dict[str, object]]) -> int:
+    encoder = msgspec.json.Encoder()
+    count, told = 0, time.monotonic()
+    try:
+        with path.open("wb") as file:
+            for count, exchange in enumerate(exchanges, 1):
+                file.write(encoder.encode(exchange) + b"\n")
+                if not sys.stderr.isatty() and count % 10_000 == 0 and time.monotonic() - told > 10:
+                    told = time.monotonic()
+                    sys.stderr.write(f"simulated {count:,} exchanges\n")
+    except OSError as error:
+        raise StrongroomError(f"the simulated log cannot be written: {error.strerror}", where=str(path)) from error
+    return count
+
+
+def _matches(verdict: Verdict, told: Truth) -> bool:
+    enough = told.found >= GOOD_SHARE * len(told.campaign_accounts)
+    return bool(verdict.campaigns) and enough and told.found >= GOOD_PURITY * told.reported

@@ -38,9 +38,7 @@ def hunt(
     ] = None,
     site: SiteOption = "",
     json: Json = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the verdict as an HTML page too.")
-    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdict as an HTML page too.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the accounts as CSV.")] = None,
     format: Annotated[str, typer.Option(metavar="NAME", help="Read every log as this format.")] = "",
     map: Annotated[
