@@ -23,9 +23,7 @@ CONTRACTS: list[tuple[type[msgspec.Struct], str, str]] = [
     (records.RelatedGroup, "hunt-1.json", "#/$defs/related_group"),
     (records.FlaggedAccount, "hunt-1.json", "#/$defs/flagged_account"),
 ]
-EACH = pytest.mark.parametrize(
-    ("struct", "file", "pointer"), CONTRACTS, ids=lambda each: getattr(each, "__name__", "")
-)
+EACH = pytest.mark.parametrize(("struct", "file", "pointer"), CONTRACTS, ids=lambda each: getattr(each, "__name__", ""))
 
 NOW = "2026-11-01T09:30:00.123Z"
 LATER = "2026-11-14T23:59:59.999Z"
