@@ -20,6 +20,9 @@ __all__ = ["COMPARISONS", "MAX_P", "Judge", "Judged"]
 
 COMPARISONS = 499
 """Groups that a candidate is compared with; the least p-value is 1 / 500."""
+MIN_OUTSIDE = 20
+"""Accounts outside every candidate, below which there is nobody to compare with and nothing is reported."""
+LEFT_OUT = 0.3
 MAX_P = 0.01
 MIN_LIKENESS = 0.7
 """Of the group, less two standard errors. 1 is interchangeable."""
@@ -81,12 +84,16 @@ class Judge:
 
     def _nearest_groups(self, size: int) -> npt.NDArray[np.float64]:
         outside = self._outside
-        if len(outside) < 2 * 3:
+        if len(outside) < MIN_OUTSIDE:
             return np.zeros(0)
-        seeds = self._rng.choice(outside, min(COMPARISONS, len(outside)), replace=False)
+        few = len(outside) < COMPARISONS
+        seeds = self._rng.choice(outside, COMPARISONS, replace=few)
         found = []
         for begin in range(0, len(seeds), 64):
             likeness = self._questions.likeness(seeds[begin : begin + 64], outside)
+            if few:
+                # The same seed comes again: let it choose among another part of the others.
+                likeness[self._rng.random(likeness.shape) < LEFT_OUT] = -np.inf
             nearest = np.argpartition(-likeness, size - 1, axis=1)[:, :size]
             found += [group_likeness(self._questions, outside[row])[0] for row in nearest]
         return np.array(found)

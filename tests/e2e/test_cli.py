@@ -1,0 +1,243 @@
+"""The command line as a person types it: answers, exit codes, errors, and what stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from strongroom.core.records import Verdict
+
+TOPICS = (
+    "sourdough bread",
+    "car insurance",
+    "chess endings",
+    "garden ponds",
+    "tax forms",
+    "old radios",
+    "marathon plans",
+)
+VERBS = ("Explain", "Compare", "Improve", "Shorten", "Check", "Translate", "Plan", "Question", "Rewrite", "List")
+WORDS = [
+    f"{a}{b}"
+    for a in ("ba", "ko", "mi", "ru", "te", "lo", "sa", "vi")
+    for b in ("dan", "lor", "mek", "nis", "pol", "rut")
+]
+TEMPLATE = "You are a careful expert. Read the task below and answer it in full detail. Task: {} End of the task."
+
+
+def run(*words: object, cwd: Path, code: int, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    environment = {k: v for k, v in os.environ.items() if k != "STRONGROOM_SITE"} | {"TMPDIR": str(cwd)}
+    command = [sys.executable, "-c", "import sys; from strongroom.cli import main; sys.exit(main())"]
+    done = subprocess.run(
+        [*command, *map(str, words)],
+        cwd=cwd,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == code, (done.returncode, done.stderr.decode()[-2000:], done.stdout.decode()[-500:])
+    return done
+
+
+def write_log(path: Path, *, campaign: int, honest: int = 60, seed: int = 1) -> list[str]:
+    """Honest accounts, each with words of their own, and a campaign with one template and one stock of words."""
+    rng = random.Random(seed)
+    lines = []
+    pool = rng.sample(WORDS, 12)
+    names = [f"camp_{i}" for i in range(campaign)]
+    for account in [f"user_{i}" for i in range(honest)] + names:
+        own = pool if account.startswith("camp") else [*rng.sample(WORDS, 6), *rng.choice(TOPICS).split()]
+        for exchange in range(30):
+            text = f"{rng.choice(VERBS)} {' '.join(rng.choices(own, k=14))} {exchange}"
+            lines.append(
+                {
+                    "time": f"2026-11-{1 + exchange % 14:02d}T{rng.randrange(24):02d}:{rng.randrange(60):02d}:00.000Z",
+                    "account": account,
+                    "client_address": f"203.0.113.{hash(account) % 200}" if not account.startswith("camp") else None,
+                    "messages": [{"role": "user", "content": TEMPLATE.format(text) if account in names else text}],
+                    "output_tokens": 100,
+                }
+            )
+    lines.sort(key=lambda line: str(line["time"]))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return names
+
+
+def test_nothing_found_exits_0_and_explains_the_silence(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=0)
+    done = run("hunt", "a.jsonl", cwd=tmp_path, code=0)
+    text = done.stdout.decode()
+    assert text.startswith("No campaign was found.")
+    assert "What could not be seen" in text
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.jsonl"], "a hunt without a site leaves nothing behind"
+
+
+def test_a_campaign_exits_1_with_a_verdict_report_and_csv(tmp_path: Path) -> None:
+    names = write_log(tmp_path / "a.jsonl", campaign=20)
+    done = run("hunt", "a.jsonl", "--json", "--report", "r.html", "--csv", "c.csv", cwd=tmp_path, code=1)
+    import msgspec
+
+    verdict = msgspec.json.decode(done.stdout, type=Verdict)
+    (campaign,) = verdict.campaigns
+    assert sorted(campaign.accounts) == sorted(names)
+    assert campaign.exchanges == 600
+    assert campaign.tokens_out == 60_000
+    assert campaign.first_seen <= campaign.detected_at
+    assert {"template", "distribution"} <= {evidence.kind for evidence in campaign.evidence}
+    assert all(example.where.startswith("a.jsonl:") for evidence in campaign.evidence for example in evidence.examples)
+    assert "20 accounts" in (tmp_path / "r.html").read_text()
+    assert (tmp_path / "c.csv").read_text().count("camp_") >= 20
+
+
+def test_a_site_keeps_rows_findings_and_verdict(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=20)
+    run("init", "site", "--yes", cwd=tmp_path, code=0)
+    first = json.loads(run("hunt", "a.jsonl", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
+    again = json.loads(run("--site", "site", "hunt", "a.jsonl", "--json", cwd=tmp_path, code=1).stdout)
+    assert again["exchanges"] == first["exchanges"], "the same file twice adds nothing"
+    assert again["campaigns"][0]["id"] == first["campaigns"][0]["id"]
+    assert again["campaigns"][0]["status"] == "known"
+    without_logs = json.loads(run("hunt", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
+    assert without_logs["campaigns"][0]["accounts"] == first["campaigns"][0]["accounts"]
+    listed = json.loads(run("finding", "list", "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
+    assert [row["id"] for row in listed] == [first["campaigns"][0]["id"]]
+
+
+def test_explain_says_why_and_why_not(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=20)
+    run("init", "site", "--yes", cwd=tmp_path, code=0)
+    run("hunt", "a.jsonl", "--site", "site", cwd=tmp_path, code=1)
+    member = json.loads(run("explain", "camp_3", "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
+    assert len(member["campaign"]) == 20
+    assert member["tied_to_campaign"] == ["template"]
+    honest = json.loads(run("explain", "user_3", "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
+    assert honest["campaign"] == []
+    assert "no campaign" in honest["reasons"][0]
+    assert "no campaign" in run("explain", "user_3", "--site", "site", cwd=tmp_path, code=0).stdout.decode()
+    run("explain", "nobody", "--site", "site", cwd=tmp_path, code=3)
+
+
+def test_a_dismissed_campaign_is_silent_until_there_is_more(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=20)
+    run("init", "site", "--yes", cwd=tmp_path, code=0)
+    first = json.loads(run("hunt", "a.jsonl", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
+    identifier = first["campaigns"][0]["id"]
+    run("finding", "dismiss", identifier, "--site", "site", cwd=tmp_path, code=2)
+    run("finding", "dismiss", identifier, "--reason", " ", "--site", "site", cwd=tmp_path, code=2)
+    run("finding", "dismiss", identifier, "--reason", "our own test", "--site", "site", cwd=tmp_path, code=0)
+    quiet = json.loads(run("hunt", "a.jsonl", "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
+    assert quiet["campaigns"][0]["status"] == "dismissed"
+    shown = json.loads(run("finding", "show", identifier, "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
+    assert shown["reason"] == "our own test"
+    write_log(tmp_path / "b.jsonl", campaign=40, seed=1)
+    louder = json.loads(run("hunt", "b.jsonl", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
+    assert louder["campaigns"][0]["id"] == identifier
+    assert louder["campaigns"][0]["status"] == "known"
+
+
+def test_the_window_limits_what_is_examined(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=0)
+    done = run("hunt", "a.jsonl", "--since", "2026-11-03", "--until", "2026-11-05", "--json", cwd=tmp_path, code=0)
+    verdict = json.loads(done.stdout)
+    assert verdict["window"]["start"] >= "2026-11-03"
+    assert verdict["window"]["end"] < "2026-11-05"
+    assert verdict["skipped"]["outside the window"] == 60 * 30 - verdict["exchanges"]
+
+
+def test_stdin_csv_and_a_mapping(tmp_path: Path) -> None:
+    rows = [
+        "when,who,asked",
+        *(f'2026-11-01T00:{i:02d}:00Z,u{i % 3},"How do I, today, bake bread number {i}?"' for i in range(30)),
+    ]
+    mapping = ["--map", "time=when", "--map", "account=who", "--map", "prompt=asked"]
+    done = run("hunt", "-", *mapping, "--json", cwd=tmp_path, code=0, stdin="\n".join(rows).encode())
+    verdict = json.loads(done.stdout)
+    assert (verdict["exchanges"], verdict["accounts"]) == (30, 3)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["missing.jsonl"], ["*.nothing"], ["empty.jsonl"], ["picture.jpg"], ["broken.jsonl"]]
+)
+def test_missing_empty_or_unusable_input_exits_3_and_says_what_was_tried(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 8)
+    (tmp_path / "broken.jsonl").write_text('{"time":\nnonsense\n')
+    done = run("hunt", *words, "--json", cwd=tmp_path, code=3)
+    error = json.loads(done.stderr.decode().splitlines()[-1])["error"]
+    assert error["code"] == "input"
+    assert error["next"]
+    for word in words:
+        assert word in error["message"] + error["where"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["hunt", "--no-such-option"],
+        ["hunt", "a.jsonl", "--format", "nope"],
+        ["hunt", "a.jsonl", "--map", "nope=x"],
+        ["hunt", "a.jsonl", "--since", "yesterday"],
+        ["hunt", "a.jsonl", "--report", "no/such/dir/r.html"],
+        ["store", "prune", "--older-than", "soon", "--site", "site"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_use_exits_2(tmp_path: Path, words: list[str]) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=0, honest=2)
+    run("init", "site", "--yes", cwd=tmp_path, code=0)
+    done = run(*words, "--json", cwd=tmp_path, code=2)
+    assert json.loads(done.stderr.decode().splitlines()[-1])["error"]["code"] == "usage"
+
+
+def test_a_command_that_needs_a_site_says_so(tmp_path: Path) -> None:
+    for words in (["explain", "a"], ["finding", "list"], ["store", "info"]):
+        assert b"--site" in run(*words, cwd=tmp_path, code=3).stderr
+
+
+def test_bad_records_are_counted_and_their_places_written(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=0)
+    secret = "my password is hunter2"
+    with (tmp_path / "a.jsonl").open("ab") as file:
+        file.write(b'{"time":"2026-11-01T00:00:00Z","account":"x","prompt":"' + secret.encode() + b"\n")
+        file.write(b'{"time":"2026-11-01T00:00:00Z","account":"x","prompt":"\xff\xfe"}\n')
+        file.write(json.dumps({"time": "1970-01-01T00:00:00Z", "account": "x", "prompt": secret}).encode() + b"\n")
+    done = run("hunt", "a.jsonl", "--json", "--rejects", "rejects.jsonl", cwd=tmp_path, code=0)
+    verdict = json.loads(done.stdout)
+    assert verdict["exchanges"] == 1800
+    assert sum(verdict["skipped"].values()) == 3
+    rejects = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
+    assert [reject["place"] for reject in rejects] == [1801, 1802, 1803]
+    assert secret not in (tmp_path / "rejects.jsonl").read_text() + done.stderr.decode()
+
+
+def test_texts_are_kept_only_where_the_site_says_so(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=20)
+    for name, options in (("sketches", []), ("texts", ["--keep-text"])):
+        run("init", name, "--yes", *options, cwd=tmp_path, code=0)
+        done = run("hunt", "a.jsonl", "--site", name, "--json", cwd=tmp_path, code=1)
+        everything = b"".join(path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file())
+        assert (b"careful expert" in done.stdout) == bool(options)
+        if not options:
+            assert b"careful expert" not in everything
+
+
+def test_help_is_there_for_every_command(tmp_path: Path) -> None:
+    for words in (
+        [],
+        ["init"],
+        ["demo"],
+        ["hunt"],
+        ["explain"],
+        ["finding"],
+        ["finding", "dismiss"],
+        ["store", "prune"],
+    ):
+        assert b"Usage" in run(*words, "--help", cwd=tmp_path, code=0).stdout
