@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,7 +119,7 @@ def test_the_schema_has_the_fields_that_the_reader_reads() -> None:
     assert set(own["request"]["properties"]) == set(exchange_log._Request.__struct_fields__)
     assert set(own["signup"]["properties"]) == set(exchange_log._Signup.__struct_fields__)
     assert set(schema(NAME)["required"]) == {
-        field.name for field in exchange_log.msgspec.structs.fields(exchange_log._Record) if field.required
+        field.name for field in msgspec.structs.fields(exchange_log._Record) if field.required
     }
 
 
@@ -174,6 +175,7 @@ def test_an_absurd_record_is_invalid_and_refused(change: dict[str, Any], why: st
 
 
 def test_a_line_that_is_no_object_is_invalid_and_refused() -> None:
-    for line in ([], "x", 3, None):
+    lines: list[Any] = [[], "x", 3, None]
+    for line in lines:
         assert not valid(NAME, line)
         assert reason(line) == "wrong type"
