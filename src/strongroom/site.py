@@ -1,6 +1,6 @@
 """Opens an installation and wires it. Nothing else reads configuration or the environment.
 
-    strongroom.toml   store/{exchanges,findings}/   keys/sketch.key   run/lock
+    strongroom.toml   store/{exchanges,findings}/   keys/sketch.key   run/hunt.lock
 
 The site's directory is readable by its owner alone. `keys/sketch.key` keys every digest of the store: with it
 and the store, somebody can test whether a guessed text was sent, so it belongs where secrets belong.
@@ -155,7 +155,7 @@ def _configuration(text: bytes, path: Path) -> Configuration:
     if unknown:
         known = ", ".join(CONFIGURATION)
         raise UsageError(f"unknown key '{unknown[0]}'", where=where, next=f"known keys: {known}")
-    if values.get("version") != 1:
+    if values.get("version") != 1 or values["version"] is True:
         raise UsageError(
             f"version is {values.get('version')!r}, this Strongroom knows 1", where=where, next="upgrade Strongroom"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ from ._site import init, store
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+OUR_FAULT = 70
 # Typer brings its own copy of click, under a private name; the error that all of its errors are is found this way.
 _WrongUse: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
@@ -69,9 +71,7 @@ def main() -> int:
         print_error(error, json=json)
         return error.exit_code
     except _WrongUse as error:
-        wrong = UsageError(error.format_message(), next="see: strongroom --help")
-        print_error(wrong, json=json)
-        return 2
+        return _wrong_use(error, json=json)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("interrupted; what was read is kept, the same command continues\n")
         return INTERRUPTED
@@ -79,3 +79,20 @@ def main() -> int:
         # Whoever read our output has had enough. Keep Python from complaining once more at exit.
         sys.stdout = None
         return 0
+    except Exception as error:
+        return _our_fault(error)
+
+
+def _wrong_use(error: Any, *, json: bool) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(error.format_message() + "\n")
+    else:
+        print_error(UsageError(error.format_message(), next="see: strongroom --help"), json=json)
+    return UsageError.exit_code
+
+
+def _our_fault(error: Exception) -> int:
+    """Not 1, which says that something was found. The error's message is left out: it may quote a log."""
+    sys.stderr.writelines(traceback.format_tb(error.__traceback__))
+    sys.stderr.write(f"{type(error).__name__}\nstrongroom: this is our mistake; please report the lines above\n")
+    return OUR_FAULT

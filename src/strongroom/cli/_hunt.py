@@ -43,7 +43,7 @@ def hunt(
     format: Annotated[str, typer.Option(metavar="NAME", help="Read every log as this format.")] = "",
     map: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD=NAME", help="For CSV, Parquet or unknown JSON: which field is what."),
+        typer.Option(metavar="TARGET=FIELD", help="For CSV, Parquet or unknown JSON: which field is what."),
     ] = None,
     since: Annotated[str, typer.Option(metavar="TIME", help="Leave out what is older (a time, or 14d).")] = "",
     until: Annotated[str, typer.Option(metavar="TIME", help="Leave out what is from then on.")] = "",
@@ -78,7 +78,6 @@ def hunt(
                     version=__version__,
                     site="" if opened.temporary else str(opened.site.path),
                     reader=reader,
-                    tabular=bool(map) and not format,
                     rejects=places,
                     rejects_path=places.name,
                     workers=workers or None,

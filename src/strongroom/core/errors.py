@@ -1,6 +1,6 @@
 """The one tree of errors. An error says what was wrong, where, and what to do next.
 
-    StrongroomError            exit 1 (never raised itself)
+    StrongroomError            exit 6   it could not be done: disk full, locked, not writable
     ├── UsageError             exit 2   the command, option or configuration is wrong
     ├── InputError             exit 3   input is missing, empty or unusable
     │   └── RecordError        (counted, not fatal)  one record of many is bad; carries its reason
@@ -26,8 +26,8 @@ __all__ = [
 class StrongroomError(Exception):
     """Root of every error that Strongroom raises on purpose."""
 
-    code = "error"
-    exit_code = 1
+    code = "failed"
+    exit_code = 6
 
     def __init__(self, message: str, *, where: str = "", next: str = "") -> None:
         super().__init__(message, where, next)

@@ -14,8 +14,8 @@ from .errors import RefusedError, StrongroomError
 __all__ = ["KINDS", "check_asset_name", "check_digest", "check_id", "make_id", "new_id"]
 
 KINDS = frozenset({"exc", "evt", "fnd", "cmp", "inc", "evi", "lse", "apr"})
-_ID = re.compile(r"(?:" + "|".join(sorted(KINDS)) + r")_[0-9a-f]{32}")
-_ASSET = re.compile(r"[a-z0-9._-]+/[a-z0-9._-]+(?::[a-z0-9._-]+)?")
+_ID = re.compile(r"(?:" + "|".join(sorted(KINDS)) + r")_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
+_ASSET = re.compile(r"(?!\.+/)[a-z0-9._-]+/(?!\.+(?::|\Z))[a-z0-9._-]+(?::[a-z0-9._-]+)?")
 _DIGEST = re.compile(r"(?:sha256|blake3):[0-9a-f]{64}")
 
 

@@ -172,7 +172,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccessEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Access event v1: one action of a principal on an asset, with its outcome (OCSF API Activity)."""
+    """Access event v1: one action of a principal on an asset, with its outcome (OCSF API Activity).
+
+    Empty fields are left out when it is encoded; the version stands in its ledger type or its table.
+    """
 
     version: int = 1
     id: str

@@ -128,9 +128,7 @@ def _graph(campaign: Campaign, picture: Picture, prefix: str) -> Html:
     if inside < len(linked & members):
         notes.append(f"Drawn: the {number(inside)} of {number(len(members))} accounts that hang together most.")
     elif undrawn:
-        notes.append(
-            f"{plural(undrawn, 'account')} of the campaign {'has' if undrawn == 1 else 'have'} none of them."
-        )
+        notes.append(f"{plural(undrawn, 'account')} of the campaign {'has' if undrawn == 1 else 'have'} none of them.")
     if outside:
         notes.append("Hollow: looked at, and not part of the campaign.")
     legend = [

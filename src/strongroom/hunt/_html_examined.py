@@ -62,9 +62,7 @@ def _inputs(inputs: list[InputFile]) -> Html:
     heads = ["Input", "Format", "Records", "New", "Skipped", "Size"]
     shown = table("Inputs", heads, rows, frozenset({2, 3, 4, 5}))
     return (
-        tag("details", tag("summary", f"All {number(len(inputs))} inputs"), shown)
-        if len(inputs) > MAX_OPEN
-        else shown
+        tag("details", tag("summary", f"All {number(len(inputs))} inputs"), shown) if len(inputs) > MAX_OPEN else shown
     )
 
 

@@ -50,7 +50,6 @@ class Hunt:
     site: str
     """Shown in the report; empty for a temporary one."""
     reader: Reader | None = None
-    tabular: bool = False
     rejects: IO[str] | None = None
     rejects_path: str = ""
     workers: int | None = None
@@ -69,7 +68,6 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
             hunt.store,
             hunt.settings,
             reader=hunt.reader,
-            tabular=hunt.tabular,
             rejects=hunt.rejects,
             progress=watcher.reading,
             workers=hunt.workers,

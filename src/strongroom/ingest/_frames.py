@@ -41,11 +41,8 @@ class Chunk:
     """(place, reason, detail) of what could not be framed."""
 
 
-def frames(stream: BinaryIO, *, tabular: bool = False) -> Iterator[Chunk]:
-    """All records of the stream, in chunks of bounded size.
-
-    `tabular`: text is CSV. Raises InputError when the stream as a whole is no log.
-    """
+def frames(stream: BinaryIO) -> Iterator[Chunk]:
+    """All records of the stream, in chunks of bounded size. Raises InputError when the whole is no log."""
     head = stream.peek(SNIFF)[:SNIFF] if hasattr(stream, "peek") else b""
     if head[:4] == b"PAR1":
         yield from _gather(_parquet(stream))
@@ -58,7 +55,7 @@ def frames(stream: BinaryIO, *, tabular: bool = False) -> Iterator[Chunk]:
     # Logs hold no NUL outside of damage; binary files begin with some.
     if head[:512].count(0) > 8 or head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"PK\x03\x04", b"%PDF")):
         raise InputError("not a text log")
-    if tabular:
+    if _is_csv(text):
         yield from _gather(_csv(stream))
     elif _is_document(text):
         yield from _gather(_values(stream))
@@ -98,6 +95,16 @@ def _is_document(text: bytes) -> bool:
             continue
     # No line stands alone. Pretty-printed JSON breaks lines inside an object; damaged lines begin with one.
     return sum(line[:1] == b"{" for line in lines) <= 1 + len(lines) // 2
+
+
+_COLUMN = re.compile(rb'"?[\w .:/#()-]{1,80}"?')
+
+
+def _is_csv(text: bytes) -> bool:
+    """True when the first line names columns."""
+    line, end, _ = text.partition(b"\n")
+    cells = line.rstrip(b"\r").split(b",")
+    return bool(end) and len(cells) > 1 and all(_COLUMN.fullmatch(cell) for cell in cells)
 
 
 def _lines(stream: BinaryIO) -> Iterator[Chunk]:

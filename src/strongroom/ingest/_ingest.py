@@ -92,14 +92,12 @@ class Ingest:
         settings: Settings,
         *,
         reader: Reader | None,
-        tabular: bool,
         rejects: IO[str] | None,
         progress: Callable[[Progress], None],
     ) -> None:
         self._store = store
         self._settings = settings
         self._reader = reader
-        self._tabular = tabular
         self._rejects = rejects
         self._progress = progress
         self.report = IngestReport()
@@ -128,8 +126,7 @@ class Ingest:
             try:
                 with source.open() as raw:
                     stream, counted = decompress(raw)
-                    tabular = self._tabular or source.path.lower().removesuffix(".gz").endswith(".csv")
-                    yield from self._chunks(place, frames(stream, tabular=tabular), counted, before)
+                    yield from self._chunks(place, frames(stream), counted, before)
             except InputError as error:
                 self._skip(place, place.records + 1, error.message, error.next)
             except OSError as error:
@@ -214,7 +211,6 @@ def ingest(
     settings: Settings,
     *,
     reader: Reader | None = None,
-    tabular: bool = False,
     rejects: IO[str] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     workers: int | None = None,
@@ -226,7 +222,7 @@ def ingest(
     Raises InputError when nothing usable was found, StrongroomError when rows cannot be written.
     """
     sources, unreadable = find_sources(words)
-    run = Ingest(store, settings, reader=reader, tabular=tabular, rejects=rejects, progress=progress)
+    run = Ingest(store, settings, reader=reader, rejects=rejects, progress=progress)
     for found in unreadable:
         run._skip(SourceReport(found.path, 0), 0, *_reason_for(found))
     if workers is None:

@@ -28,7 +28,7 @@ def taken(check: Callable[[str], str], text: str) -> bool:
 
 def test_the_schema_names_every_kind() -> None:
     pattern = schema("ids-1.json")["$defs"]["id"]["pattern"]
-    assert pattern == "^(?:" + "|".join(sorted(KINDS)) + ")_[0-9a-f]{32}$"
+    assert pattern == "^(?:" + "|".join(sorted(KINDS)) + ")_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$"
     for kind in KINDS:
         assert f"{kind} " in schema("ids-1.json")["$defs"]["id"]["description"]
 

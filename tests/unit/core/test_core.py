@@ -81,7 +81,7 @@ def test_every_error_has_its_exit_code() -> None:
         if isinstance(cls, type) and issubclass(cls, Exception)
     }
     assert codes == {
-        "StrongroomError": 1,
+        "StrongroomError": 6,
         "UsageError": 2,
         "InputError": 3,
         "RecordError": 3,

@@ -16,7 +16,8 @@ import pytest
 import typer
 
 import strongroom
-from strongroom.cli import INTERRUPTED, app
+from strongroom.cli import INTERRUPTED, OUR_FAULT, app
+from strongroom.cli._hunt import FOUND
 from strongroom.core import errors
 from strongroom.ingest.readers import MappedReader, builtin_readers, parse_mapping
 from strongroom.site import CONFIGURATION, ENVIRONMENT
@@ -96,7 +97,7 @@ def test_every_command_has_an_example_and_its_exit_codes(name: str) -> None:
 
 
 def test_every_exit_code_is_explained() -> None:
-    codes = {getattr(errors, kind).exit_code for kind in errors.__all__} | {0, INTERRUPTED}
+    codes = {getattr(errors, kind).exit_code for kind in errors.__all__} | {0, FOUND, OUR_FAULT, INTERRUPTED}
     head = (DOCS / "cli.md").read_text().partition("\n## ")[0]
     assert {int(row[0]) for row in cells(head) if row[0].isdigit()} == codes
 

@@ -1,0 +1,132 @@
+"""Honest subjects from what is installed on this machine: Python modules, their docs and docstrings.
+
+Somebody's own subject is one file, or a few small ones of one directory, that no other account gets. Blocks that occur
+in two subjects (licence headers, generated boilerplate) are dropped: they would link people who have nothing to do with
+each other. Files are taken in turn from different directories, because neighbours resemble each other.
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+ENDINGS = (".py", ".md", ".rst", ".txt")
+SMALLEST_FILE, LARGEST_READ = 5_000, 60_000
+SMALLEST_SUBJECT = 9_000
+_BLOCK, _SHORTEST_BLOCK = 700, 60
+_SKIPPED = frozenset({"__pycache__", "idlelib", "data", "datasets", "lib2to3", "_vendor", "licenses"})
+
+
+def subjects(seed: int, count: int) -> list[tuple[str, tuple[str, ...]]]:
+    """`count` subjects as (name, texts), different ones for different seeds as far as the machine has them.
+
+    When there are too few files, large ones are divided, so that two accounts may ask about different parts of one.
+    """
+    rng = np.random.default_rng([seed, 0x5EED])
+    seen: set[int] = set()
+    found: list[tuple[str, tuple[str, ...]]] = []
+    spare: list[tuple[str, tuple[str, ...]]] = []
+    for name, text in _files(rng):
+        texts = _blocks(text, seen)
+        size = sum(map(len, texts))
+        if size < SMALLEST_SUBJECT:
+            continue
+        found.append((name, texts))
+        if len(found) >= count:
+            return found
+    for name, texts in found:
+        spare.extend(_divide(name, texts))
+    spare.sort(key=lambda part: part[0].rsplit("#", 1)[1])
+    # First parts take the place of the whole file, so that no text is used twice.
+    return spare[:count]
+
+
+def _roots() -> list[Path]:
+    paths = sysconfig.get_paths()
+    return [Path(p) for p in dict.fromkeys((paths["stdlib"], paths["purelib"], paths["platlib"]))]
+
+
+def _files(rng: np.random.Generator) -> Iterator[tuple[str, str]]:
+    """Files of all directories, one from each directory in turn, in random order."""
+    directories: list[list[Path]] = []
+    for root in _roots():
+        for here, below, names in os.walk(root):
+            below[:] = sorted(
+                d for d in below if d not in _SKIPPED and not (d == "site-packages" and here == str(root))
+            )
+            chosen = sorted(n for n in names if n.endswith(ENDINGS))
+            paths = [p for n in chosen if (p := Path(here, n)).stat().st_size >= SMALLEST_FILE]
+            if paths:
+                directories.append([paths[int(i)] for i in rng.permutation(len(paths))])
+    order = [directories[int(i)] for i in rng.permutation(len(directories))]
+    turn = 0
+    while order:
+        for paths in order:
+            text = _read(paths[turn])
+            if text:
+                yield str(paths[turn]), text
+        turn += 1
+        order = [paths for paths in order if len(paths) > turn]
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="strict") as file:
+            text = file.read(LARGEST_READ)
+    except (OSError, UnicodeDecodeError):
+        return ""
+    lines = text.count("\n") + 1
+    # Tables of numbers, keys and bundled archives are nobody's subject.
+    letters = sum(map(str.isalpha, text[2000:4000]))
+    return text if len(text) / lines < 200 and letters > 900 else ""
+
+
+def _blocks(text: str, seen: set[int]) -> tuple[str, ...]:
+    """Paragraphs joined to blocks of a few hundred characters, without those that others have."""
+    blocks: list[str] = []
+    current = ""
+    for paragraph in _paragraphs(text):
+        key = hash_text(paragraph)
+        if key in seen:
+            continue
+        seen.add(key)
+        if current and len(current) + len(paragraph) > _BLOCK:
+            blocks.append(current)
+            current = ""
+        current = f"{current}\n{paragraph}" if current else paragraph[: 2 * _BLOCK]
+    if len(current) >= _SHORTEST_BLOCK:
+        blocks.append(current)
+    return tuple(blocks)
+
+
+def _paragraphs(text: str) -> Iterable[str]:
+    for part in text.split("\n\n"):
+        stripped = part.strip("\n").rstrip()
+        if len(stripped) >= 30 and not stripped.startswith(("# Copyright", "import ", "from ", "# Licensed")):
+            yield stripped
+
+
+def hash_text(text: str) -> int:
+    """A digest for finding equal blocks; equal in every process, as `hash` is not.
+
+    >>> hash_text("a  b") == hash_text("a b")
+    True
+    """
+    import zlib
+
+    squeezed = " ".join(text.split()).encode()
+    return zlib.crc32(squeezed) << 32 | zlib.adler32(squeezed)
+
+
+def _divide(name: str, texts: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    size, part, number = 0, [], 0
+    for text in texts:
+        part.append(text)
+        size += len(text)
+        if size >= SMALLEST_SUBJECT:
+            yield f"{name}#{number:03d}", tuple(part)
+            size, part, number = 0, [], number + 1
