@@ -89,9 +89,7 @@ def search(root: Path) -> None:
     store = Store(root)
     started = time.perf_counter()
     exchanges = store.exchanges()
-    for _ in store.batches(
-        exchanges.select("subject", "time", "text_digest", "head", "tail", "minhash", "embedding")
-    ):
+    for _ in store.batches(exchanges.select("subject", "time", "text_digest", "head", "tail", "minhash", "embedding")):
         pass
     scan = time.perf_counter() - started
     started = time.perf_counter()

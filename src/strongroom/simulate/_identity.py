@@ -15,8 +15,9 @@ DAY_MS = 86_400_000
 NETWORKS = 900
 _COUNTRIES = ("US", "IN", "DE", "GB", "FR", "BR", "CA", "JP", "NL", "KR", "AU", "ES", "PL", "SG", "IT", "MX",
               "SE", "ID", "TR", "VN", "CH", "IL", "AR", "NG", "PT", "FI", "DK", "CZ", "ZA", "PH")  # fmt: skip
-_FREE_MAIL = ("gmail.example", "outlook.example", "icloud.example", "yahoo.example", "proton.example",
-              "gmx.example", "mail.example", "qq.example", "fastmail.example", "hey.example")  # fmt: skip
+# Real providers' names: whether a domain is a provider's is a fact that a detector may know.
+_FREE_MAIL = ("gmail.com", "outlook.com", "icloud.com", "yahoo.com", "proton.me", "gmx.de", "mail.com", "qq.com",
+              "fastmail.com", "hey.com")  # fmt: skip
 _CLIENTS = ("openai-python/1.{}.0", "openai-node/4.{}.1", "python-requests/2.{}.0", "langchain/0.{}.3",
             "litellm/1.{}.7", "node-fetch/3.{}.0", "Go-http-client/1.{}", "curl/8.{}.0", "okhttp/4.{}.0",
             "Mozilla/5.0 (X11; Linux x86_64) Chrome/{}.0", "Mozilla/5.0 (Windows NT 10.0) Chrome/{}.0",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ._distance import Questions, read_questions
+from ._distance import Questions, group_likeness, read_questions
 from ._features import Features
 from ._groups import MIN_GROUP, Links, Repeats, find_groups, link, refine
-from ._judge import Judge, Judged
+from ._judge import MIN_LIKENESS, Judge, Judged
 from ._ties import Openly, Tie, find_ties, openly_related
 
 __all__ = ["Related", "Snapshot", "detect", "first_seen_at"]
@@ -56,11 +56,12 @@ def detect(features: Features, slices: int) -> Snapshot:
     candidates = _distinct(
         refine(group, questions, ties, openly, repeats) for group in find_groups(hidden, n, questions)
     )
+    # Whoever may be in a campaign must not be what campaigns are compared with.
     taken = np.zeros(n, dtype=bool)
     for group in candidates:
-        taken[group] = True
+        taken[group] |= group_likeness(questions, group)[0] >= MIN_LIKENESS
     judge = Judge(questions, np.flatnonzero(questions.able & ~taken), rng)
-    judged = [judge.judge(group, hidden, ties) for group in candidates]
+    judged = [judge.judge(group, ties) for group in candidates]
     campaigns, related, rejected = _sort_out(judged, openly)
     related += _open_groups(links, openly, n)
     return Snapshot(questions, ties, openly, links, campaigns, rejected, related)
@@ -122,7 +123,8 @@ def _open_groups(links: Links, openly: Openly, n: int) -> list[Related]:
         for label in np.unique(labels[pairs.a]) if len(pairs.a) else ():
             one = pairs.take(labels[pairs.a] == label)
             members = np.union1d(one.a, one.b)
-            if len(members) >= 3 and not any(len(np.setdiff1d(members, r.members)) == 0 for r in found):
+            mostly = len(members) * 2 >= int((labels == label).sum())
+            if len(members) >= 3 and mostly and not any(len(np.setdiff1d(members, r.members)) == 0 for r in found):
                 found.append(Related(members, f"same {what} {names[int(label)]}"))
     return found
 

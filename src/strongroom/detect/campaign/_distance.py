@@ -26,6 +26,9 @@ __all__ = ["MIN_TEXTS", "Questions", "group_likeness", "read_questions"]
 PAIRS = 4_000
 MIN_HALF = 8
 UNIFORM = 2.0
+ONE_SIDED = 1.64
+CHANCE_QUANTILE, CHANCE_DEVIATE = 0.3, 0.385
+"""Three in ten absolute values of a standard normal variable are below 0.385."""
 MIN_TYPICAL = 0.02
 MIN_TEXTS = 8
 """Subjects with fewer distinct opening texts are not compared: their distances are mostly noise."""
@@ -49,6 +52,8 @@ class Questions:
     """Enough texts to compare."""
     typical: float
     """Median of D / (V + V') over pairs of able subjects."""
+    noise: float
+    """Scale of chance in D / (V + V'): its standard error is this times sqrt(chance_factor)."""
     uniform: bool
     """Strangers are no farther apart than halves of one subject: nothing can be told from what is asked."""
 
@@ -62,6 +67,16 @@ class Questions:
     def pair_likeness(self, a: Index, b: Index) -> Floats:
         """(n,): likeness of each pair a[i], b[i]."""
         return 1 - _scaled(self, a, self, b) / self.typical
+
+    def least_likeness(self, a: Index, b: Index) -> Floats:
+        """(n,): likeness of each pair less what chance may add to it (one-sided 95 %)."""
+        error = self.noise * np.sqrt(_chance(self.texts[a], self.texts[b])) / self.typical
+        return self.pair_likeness(a, b) - ONE_SIDED * error
+
+    def least_likeness_matrix(self, a: Index, b: Index) -> Floats:
+        """(len(a), len(b)): the same for every pair of the two."""
+        error = self.noise * np.sqrt(_chance(self.texts[a][:, None], self.texts[b][None, :])) / self.typical
+        return self.likeness(a, b) - ONE_SIDED * error
 
     def likeness_to_group(self, subjects: Index, group: Index) -> Floats:
         """(len(subjects),): likeness of each subject to the group as a whole, itself left out of it."""
@@ -96,8 +111,22 @@ def read_questions(features: Features, slices: int, rng: np.random.Generator) ->
     # from anybody (a support bot whose customers all ask the same).
     one, other = (_measure(features, np.arange(start, slices, 2)) for start in (0, 1))
     both = np.flatnonzero((one.texts >= MIN_HALF) & (other.texts >= MIN_HALF))
-    chance = float(np.median(np.abs(_scaled(one, both, other, both)))) if len(both) else 0.0
-    return replace(questions, typical=max(typical, 1e-6), uniform=typical < max(UNIFORM * chance, MIN_TYPICAL))
+    apart = np.abs(_scaled(one, both, other, both)) if len(both) else np.zeros(1)
+    # The lower part of the distances between halves is chance alone; above, people move from topic to topic.
+    factor = np.sqrt(_chance(one.texts[both], other.texts[both])) if len(both) else np.ones(1)
+    noise = float(np.quantile(apart / factor, CHANCE_QUANTILE)) / CHANCE_DEVIATE
+    return replace(
+        questions,
+        typical=max(typical, 1e-6),
+        noise=noise,
+        uniform=typical < max(UNIFORM * float(np.median(apart)), MIN_TYPICAL),
+    )
+
+
+def _chance(n: npt.NDArray[np.int64], m: npt.NDArray[np.int64]) -> Floats:
+    """What the variance of D is proportional to (Gretton et al., JMLR 13, 2012, appendix B)."""
+    n, m = np.maximum(n, 2), np.maximum(m, 2)
+    return np.asarray(1 / (n * (n - 1)) + 1 / (m * (m - 1)) + 2 / (n * m), dtype=np.float64)
 
 
 def _measure(features: Features, slices: Index) -> Questions:
@@ -114,6 +143,7 @@ def _measure(features: Features, slices: Index) -> Questions:
         spread=np.maximum(squares / count - within, 1e-6),
         able=texts >= MIN_TEXTS,
         typical=1.0,
+        noise=0.0,
         uniform=True,
     )
 

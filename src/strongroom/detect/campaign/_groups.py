@@ -30,7 +30,13 @@ REPEATS = 0.3
 """Pairs of which one sends this share of its texts word for word like the other are left out: an assignment,
 a public benchmark, a viral prompt."""
 MERGE = 0.8
-SMALL_TIE = 40
+CLASSES: tuple[tuple[str, ...], ...] = (("address", "payment", "tls", "credential"), ("template",))
+CORE = 0.5
+MIN_TIED = 0.6
+"""Share of a group that what it shares must tie."""
+LIFT = 5.0
+"""How many times as common a shared thing must be in a group as among all others before it ties the group."""
+SMALL_TIE = 8
 PAIRS_AT_ONCE = 200_000
 MIN_GROUP = 5
 ROUNDS = 4
@@ -114,26 +120,41 @@ def _small(questions: Questions, ties: Sequence[Tie]) -> Links:
     value = np.zeros(len(a))
     for begin in range(0, len(a), PAIRS_AT_ONCE):
         part = slice(begin, begin + PAIRS_AT_ONCE)
-        value[part] = questions.pair_likeness(a[part], b[part])
+        value[part] = questions.least_likeness(a[part], b[part])
     near = value >= LINK
-    return Links(a[near], b[near], value[near], tie_of[near])
+    a, b = a[near], b[near]
+    return Links(a, b, questions.pair_likeness(a, b), tie_of[near])
 
 
 def _large(questions: Questions, number: int, tie: Tie) -> Links:
     members = tie.members.astype(np.intp)
-    rows: list[Index] = []
-    columns: list[Index] = []
-    values: list[Floats] = []
+    near = np.zeros((len(members), len(members)), dtype=bool)
     for begin in range(0, len(members), 512):
-        likeness = questions.likeness(members[begin : begin + 512], members)
-        row, column = np.nonzero(likeness >= LINK)
-        upper = column > row + begin
-        row, column = row[upper], column[upper]
-        rows.append(members[row + begin])
-        columns.append(members[column])
-        values.append(likeness[row, column])
-    a, b = np.concatenate(rows), np.concatenate(columns)
-    return Links(a, b, np.concatenate(values), np.full(len(a), number, dtype=np.intp))
+        near[begin : begin + 512] = questions.least_likeness_matrix(members[begin : begin + 512], members) >= LINK
+    np.fill_diagonal(near, False)
+    core = dense_core(near)
+    row, column = np.nonzero(np.triu(near[np.ix_(core, core)], 1))
+    a, b = members[core[row]], members[core[column]]
+    return Links(a, b, questions.pair_likeness(a, b), np.full(len(a), number, dtype=np.intp))
+
+
+def dense_core(near: npt.NDArray[np.bool_]) -> Index:
+    """Members who are near to at least half of one another: the least connected are taken away until that holds.
+
+    A thing that many unrelated people share always joins some who ask alike; they are scattered, a campaign
+    is not.
+    """
+    alive = np.ones(len(near), dtype=bool)
+    degree = near.sum(axis=1)
+    size = len(near)
+    while size >= 3:
+        worst = int(np.argmin(np.where(alive, degree, len(near) + 1)))
+        if degree[worst] >= CORE * (size - 1):
+            return np.flatnonzero(alive)
+        alive[worst] = False
+        degree = degree - near[worst]
+        size -= 1
+    return np.zeros(0, dtype=np.intp)
 
 
 def find_groups(links: Links, n: int, questions: Questions) -> Iterator[Index]:
@@ -185,7 +206,7 @@ def _inside(questions: Questions, group: Index) -> float:
 
 
 def refine(group: Index, questions: Questions, ties: Sequence[Tie], openly: Openly, repeats: Repeats) -> Index:
-    """Drops members that do not ask like the rest, adds outsiders who do and share what the group shares."""
+    """Drops members that do not ask like the rest or share nothing with it, adds outsiders who do both."""
     member_lists = [tie.members for tie in ties]
     for _ in range(ROUNDS):
         before = group
@@ -194,18 +215,52 @@ def refine(group: Index, questions: Questions, ties: Sequence[Tie], openly: Open
             return group
         group = np.union1d(group, _joining(group, member_lists, questions, openly))
         group = group[repeats.with_others(group) < REPEATS]
+        if len(group) >= MIN_GROUP:
+            tied = tied_members(group, int(questions.able.sum()), ties)
+            group = np.unique(np.concatenate([*tied.values(), np.zeros(0, np.intp)]))
         if len(group) < MIN_GROUP or np.array_equal(group, before):
             break
     return group
+
+
+def tied_members(members: Index, able: int, ties: Sequence[Tie]) -> dict[str, Index]:
+    """The members tied by each kind, through things that are far commoner among them than among all others.
+
+    Kinds count when they tie most of the group: what is shared of the network and of money together, and
+    templates. A stock phrase that some members have in common ties nobody.
+    """
+    inside = np.zeros(int(members.max(initial=0)) + 1, dtype=bool)
+    inside[members] = True
+    found: dict[str, list[npt.NDArray[np.int32]]] = {}
+    for tie in ties:
+        shared = tie.members[tie.members < len(inside)]
+        shared = shared[inside[shared]]
+        outside = len(tie.members) - len(shared)
+        if len(shared) >= 2 and lift(len(shared), len(members), outside, able - len(members)) >= LIFT:
+            found.setdefault(tie.kind, []).append(shared)
+    kinds = {kind: np.unique(np.concatenate(parts)).astype(np.intp) for kind, parts in found.items()}
+    counted: dict[str, Index] = {}
+    for of_class in CLASSES:
+        together = {kind: kinds[kind] for kind in of_class if kind in kinds}
+        covered = np.unique(np.concatenate([*together.values(), np.zeros(0, np.intp)]))
+        if len(covered) >= MIN_TIED * len(members):
+            counted |= together
+    return counted
+
+
+def lift(shared: int, size: int, outside: int, others: int) -> float:
+    """How many times as common a thing is in a group (shared of size) as among others (outside of others)."""
+    return (shared / max(size, 1)) / ((outside + 1) / max(others, 1))
 
 
 def _joining(group: Index, ties: Sequence[npt.NDArray[np.int32]], questions: Questions, openly: Openly) -> Index:
     inside = np.zeros(len(questions.texts), dtype=bool)
     inside[group] = True
     tied = np.zeros(len(questions.texts), dtype=bool)
+    others = int(questions.able.sum()) - len(group)
     for members in ties:
         shared = int(inside[members].sum())
-        if shared >= 3 and shared < len(members):
+        if 3 <= shared < len(members) and lift(shared, len(group), len(members) - shared, others) >= LIFT:
             tied[members] = True
     outsiders = np.flatnonzero(tied & ~inside & questions.able)
     if not len(outsiders):

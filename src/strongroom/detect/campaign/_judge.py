@@ -7,13 +7,14 @@ candidate has members, and measure them the same way. These are the honest group
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ._distance import Questions, group_likeness
-from ._groups import Links
+from ._groups import tied_members
 from ._ties import Tie
 
 __all__ = ["COMPARISONS", "MAX_P", "Judge", "Judged"]
@@ -26,9 +27,6 @@ LEFT_OUT = 0.3
 MAX_P = 0.01
 MIN_LIKENESS = 0.7
 """Of the group, less two standard errors. 1 is interchangeable."""
-MIN_TIED = 0.6
-"""Share of members that a tie links to another member."""
-
 Index = npt.NDArray[np.intp]
 
 
@@ -41,30 +39,27 @@ class Judged:
     error: float
     p_value: float
     tied: dict[str, float]
-    """Share of members linked by each kind of tie."""
+    """Share of members tied by each kind of thing. Empty when nothing ties most of them."""
 
     @property
     def is_campaign(self) -> bool:
-        return (
-            self.likeness - 2 * self.error >= MIN_LIKENESS
-            and self.p_value <= MAX_P
-            and max(self.tied.values(), default=0.0) >= MIN_TIED
-        )
+        return self.likeness - 2 * self.error >= MIN_LIKENESS and self.p_value <= MAX_P and bool(self.tied)
 
 
 class Judge:
     """Judges the candidates of one snapshot."""
 
     def __init__(self, questions: Questions, outside: Index, rng: np.random.Generator) -> None:
-        """`outside`: able subjects that are in no candidate."""
+        """`outside`: able subjects that are in no candidate whose members ask interchangeably."""
         self._questions = questions
         self._outside = outside
         self._rng = rng
         self._cache: dict[int, npt.NDArray[np.float64]] = {}
 
-    def judge(self, members: Index, links: Links, ties: list[Tie]) -> Judged:
+    def judge(self, members: Index, ties: Sequence[Tie]) -> Judged:
         """Measures one candidate."""
         likeness, error = group_likeness(self._questions, members)
+        able = int(self._questions.able.sum())
         others = self._comparisons(len(members))
         at_least = int((others >= likeness).sum())
         return Judged(
@@ -72,7 +67,7 @@ class Judge:
             likeness=likeness,
             error=error,
             p_value=(1 + at_least) / (1 + len(others)),
-            tied=tied_share(members, links, ties),
+            tied={kind: len(own) / len(members) for kind, own in tied_members(members, able, ties).items()},
         )
 
     def _comparisons(self, size: int) -> npt.NDArray[np.float64]:
@@ -97,16 +92,3 @@ class Judge:
             nearest = np.argpartition(-likeness, size - 1, axis=1)[:, :size]
             found += [group_likeness(self._questions, outside[row])[0] for row in nearest]
         return np.array(found)
-
-
-def tied_share(members: Index, links: Links, ties: list[Tie]) -> dict[str, float]:
-    """Share of members that each kind of tie links to another member."""
-    inside = np.isin(links.a, members) & np.isin(links.b, members)
-    share: dict[str, float] = {}
-    kind_of = np.array([tie.kind for tie in ties])
-    kinds = kind_of[links.tie[inside]] if inside.any() else np.zeros(0, dtype=str)
-    for kind in np.unique(kinds):
-        chosen = kinds == kind
-        linked = np.union1d(links.a[inside][chosen], links.b[inside][chosen])
-        share[str(kind)] = len(linked) / len(members)
-    return share
