@@ -26,6 +26,8 @@ class Source:
     size: int
     """Bytes as stored; 0 when unknown."""
     open: Callable[[], BinaryIO]
+    identity: object = None
+    """Equal for two names of one file."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,12 @@ def find_sources(words: Sequence[str]) -> tuple[list[Source], list[Unreadable]]:
 
     Raises UsageError for an address without its extra, InputError when nothing at all can be read.
     """
-    sources: dict[str, Source] = {}
+    sources: dict[object, Source] = {}
     unreadable: list[Unreadable] = []
     for word in words:
         for found in _expand(word):
             if isinstance(found, Source):
-                sources.setdefault(found.path, found)
+                sources.setdefault(found.identity or found.path, found)
             else:
                 unreadable.append(found)
             if len(sources) > MAX_SOURCES:
@@ -59,17 +61,44 @@ def find_sources(words: Sequence[str]) -> tuple[list[Source], list[Unreadable]]:
 
 def _expand(word: str) -> Iterator[Source | Unreadable]:
     if word == "-":
-        yield Source("-", 0, lambda: sys.stdin.buffer)
+        yield _stdin()
     elif "://" in word:
         yield from _remote(word)
     elif os.path.lexists(word):
         yield from _local(Path(word), named=True)
     else:
-        matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 # absolute patterns too
+        matches = _matches(word)
         if not matches:
             yield Unreadable(word, "no such file")
         for match in matches:
-            yield from _local(Path(match), named=True)
+            yield from _local(match, named=True)
+
+
+def _stdin() -> Source | Unreadable:
+    # The annotation of sys.stdin does not say so, but a process may be started without one.
+    if sys.stdin is None or sys.stdin.closed:
+        return Unreadable("-", "standard input is closed")
+    # A descriptor of its own, so that closing the source does not close stdin.
+    return Source("-", 0, lambda: open(sys.stdin.fileno(), "rb", closefd=False))
+
+
+def _matches(pattern: str) -> list[Path]:
+    """What a glob matches, as a shell would without dotglob. Unlike glob.glob it never follows a link that loops."""
+    if not glob.has_magic(pattern):
+        return []
+    parts = Path(pattern).parts
+    plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    root, rest = Path(*parts[:plain]), parts[plain:]
+    dotted = any(part.startswith(".") for part in rest)
+    try:
+        found = sorted(root.glob(str(Path(*rest))), key=str)
+    except (OSError, ValueError):  # `a**b`, NUL
+        return []
+    return [path for path in found if dotted or not _hidden(path.relative_to(root))]
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _local(path: Path, *, named: bool) -> Iterator[Source | Unreadable]:
@@ -81,7 +110,7 @@ def _local(path: Path, *, named: bool) -> Iterator[Source | Unreadable]:
     if stat.S_ISDIR(status.st_mode):
         yield from _directory(path)
     elif stat.S_ISREG(status.st_mode):
-        yield Source(str(path), status.st_size, lambda: path.open("rb"))
+        yield Source(str(path), status.st_size, lambda: path.open("rb"), (status.st_dev, status.st_ino))
     elif named and str(path).startswith(("/dev/fd/", "/proc/self/fd/")):
         # What a shell makes of <(command): somebody is writing to it.
         yield Source(str(path), 0, lambda: path.open("rb"))
@@ -91,12 +120,19 @@ def _local(path: Path, *, named: bool) -> Iterator[Source | Unreadable]:
 
 
 def _directory(path: Path) -> Iterator[Source | Unreadable]:
+    refused: list[OSError] = []
+    empty = True
     # followlinks is off: a link back to a parent would never end.
-    for folder, folders, files in os.walk(path):
+    for folder, folders, files in os.walk(path, onerror=refused.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith("."):
+                empty = False
                 yield from _local(Path(folder) / name, named=False)
+    for error in refused:
+        yield Unreadable(str(error.filename), error.strerror or str(error))
+    if empty and not refused:
+        yield Unreadable(str(path), "no files in this directory")
 
 
 def _remote(address: str) -> Iterator[Source | Unreadable]:
@@ -111,17 +147,29 @@ def _remote(address: str) -> Iterator[Source | Unreadable]:
             next="install the extra that reads it, such as pip install 'strongroom[s3]'",
         ) from None
     try:
-        paths = sorted(system.glob(path)) if any(c in path for c in "*?[") else sorted(system.find(path))
-    except (OSError, ValueError) as error:
-        yield Unreadable(address, str(error) or type(error).__name__)
+        look = system.glob if glob.has_magic(path) else system.find
+        infos: dict[str, dict[str, Any]] = look(path, detail=True)  # of all at once, not one request for each
+    except Exception as error:  # stores of objects have errors of their own
+        yield Unreadable(address, _foreign(error))
         return
-    if not paths:
+    if not infos:
         yield Unreadable(address, "no such object")
-    for each in paths:
-        info: dict[str, Any] = system.info(each)
+    for each, info in sorted(infos.items()):
         if info.get("type") != "directory":
             yield _remote_source(system, each, int(info.get("size") or 0))
 
 
 def _remote_source(system: Any, path: str, size: int) -> Source:
-    return Source(system.unstrip_protocol(path), size, lambda: system.open(path, "rb"))
+    def opened() -> BinaryIO:
+        try:
+            return system.open(path, "rb")  # type: ignore[no-any-return]
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(_foreign(error)) from error
+
+    return Source(system.unstrip_protocol(path), size, opened)
+
+
+def _foreign(error: Exception) -> str:
+    return str(error) if isinstance(error, OSError) and str(error) else f"{type(error).__name__}: {error}"
