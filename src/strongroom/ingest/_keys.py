@@ -65,19 +65,27 @@ class Ordinals:
 
     def __init__(self) -> None:
         self._seen = Known()
-        self._repeats: dict[int, int] = {}
+        self._twice = Known()
+        self._more: dict[int, int] = {}  # ordinals of what was seen a third time; few in most logs
 
     def keys(self, found: Int64s) -> Int64s:
         """Line keys for the digests of the next records of the log, (n,)."""
         fresh = self._seen.add(found)
         if fresh.all():
             return found
+        again = np.flatnonzero(~fresh)
+        repeated = found[again]
+        ordinals = np.ones(len(again), dtype=np.uint64)
+        for i in np.flatnonzero(~self._twice.add(repeated)):
+            digest = int(repeated[i])
+            ordinals[i] = self._more[digest] = self._more.get(digest, 1) + 1
         keys = found.copy()
-        for i in np.flatnonzero(~fresh):
-            digest = int(found[i])
-            ordinal = self._repeats.get(digest, 0) + 1
-            self._repeats[digest] = ordinal
-            mixed = (digest + ordinal * 0x9E3779B97F4A7C15) & 0xFFFF_FFFF_FFFF_FFFF
-            mixed = (mixed ^ (mixed >> 31)) * 0xD6E8FEB86659FD93 & 0xFFFF_FFFF_FFFF_FFFF
-            keys[i] = (mixed ^ (mixed >> 32)) - (1 << 63)
+        keys[again] = _mixed(repeated, ordinals)
         return keys
+
+
+def _mixed(digests: Int64s, ordinals: npt.NDArray[np.uint64]) -> Int64s:
+    mixed = digests.view(np.uint64) + ordinals * np.uint64(0x9E3779B97F4A7C15)  # numpy's integers wrap around
+    mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xD6E8FEB86659FD93)
+    keys: Int64s = (mixed ^ (mixed >> np.uint64(32))).view(np.int64)
+    return keys
