@@ -1,8 +1,9 @@
 """Does it find what it must, and nothing else? Simulated traffic from real prompts, whole path from log to verdict.
 
 Honest people ask about installed documentation and sources, one subject each; typed prompts, learners and narrow
-products are from `../shared/data`. Campaigns work through real harvest sets that nothing was tuned on: the detector's
-thresholds were set on the bundled grammar, seed 1, alone. Judged as an analyst would: a reported campaign is true
+products are from `../shared/data`. Campaigns work through real harvest sets. The detector's thresholds were set on the
+bundled grammar, seed 1; seeds 100 to 202 of this benchmark then showed two mistakes (members who share texts with any
+other member were dropped; the tool set's preamble made prompts equal), so the figures are of later seeds. Judged as an analyst would: a reported campaign is true
 when most of its accounts are the campaign's.
 
     python benchmarks/detection.py [SEEDS] [ACCOUNTS]
@@ -35,6 +36,9 @@ LEVELS = {
     "separate addresses, one template": Campaign(level="separate_addresses", template=TEMPLATE),
     "separate addresses, no template": Campaign(level="separate_addresses"),
 }
+
+
+HARVESTS = ("mixed", "code", "tools")
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,14 @@ def run(seed: int, accounts: int, campaign: Campaign | None, harvest: str = "mix
 def main(seeds: int, accounts: int) -> None:
     rows: list[list[object]] = []
     false = 0
-    for seed in range(100, 100 + seeds):
+    for seed in range(300, 300 + seeds):
         outcome = run(seed, accounts, None)
         false += outcome.false
         print(seed, "honest", outcome, flush=True)
     rows.append(["honest, no campaign", seeds, f"{false} false campaigns", "", "", ""])
     for level, campaign in LEVELS.items():
-        outcomes = [run(seed, accounts, campaign) for seed in range(200, 200 + max(seeds // 3, 2))]
+        count = max(seeds // 3, 3)
+        outcomes = [run(400 + i, accounts, campaign, HARVESTS[i % len(HARVESTS)]) for i in range(count)]
         for outcome in outcomes:
             print(level, outcome, flush=True)
         found, reported = sum(o.found for o in outcomes), sum(o.reported for o in outcomes)

@@ -52,7 +52,12 @@ def shared_material(data: Path, seed: int, *, accounts: int, harvest: str = "cod
 
 
 def _instruction(row: dict[str, Any]) -> str:
-    return f"{row['instruction']}\n{row['input']}" if row.get("input") else str(row["instruction"])
+    """What is asked. The tool set repeats its tool's description before each task, which would be all that is left
+    of a text that is cut to its wanted length."""
+    asked = str(row["instruction"])
+    if asked.startswith("toolformer:"):
+        asked = asked.rsplit("\n", 1)[-1]
+    return f"{asked}\n{row['input']}" if row.get("input") else asked
 
 
 def _subject_order(text: str) -> str:

@@ -29,6 +29,9 @@ KEEP, ADD = 0.5, 0.6
 REPEATS = 0.3
 """Pairs of which one sends this share of its texts word for word like the other are left out: an assignment,
 a public benchmark, a viral prompt."""
+REPEATS_ON_AVERAGE = 0.05
+"""The same for a member and the rest of its group, pair by pair on average. A campaign that asks each prompt
+twice has far less; people who each run a part of one benchmark have more."""
 MERGE = 0.8
 CLASSES: tuple[tuple[str, ...], ...] = (("address", "payment", "tls", "credential"), ("template",))
 CORE = 0.5
@@ -77,11 +80,12 @@ class Repeats:
         common = np.asarray(self._matrix[a].multiply(self._matrix[b]).sum(axis=1)).ravel()
         return np.asarray(common / np.maximum(np.minimum(self._texts[a], self._texts[b]), 1), dtype=np.float64)
 
-    def with_others(self, members: Index) -> Floats:
-        """(len(members),): share of each member's texts that some other member sent too."""
+    def with_each(self, members: Index) -> Floats:
+        """(len(members),): the share of its texts that a member has in common with another one, on average."""
         inside = self._matrix[members]
-        several = np.asarray(inside.sum(axis=0)).ravel() >= 2
-        return np.asarray(inside[:, several].sum(axis=1)).ravel() / np.maximum(self._texts[members], 1)
+        senders = np.asarray(inside.sum(axis=0)).ravel()
+        others = np.asarray(inside @ np.maximum(senders - 1, 0)).ravel()
+        return np.asarray(others / np.maximum(self._texts[members], 1) / max(len(members) - 1, 1))
 
 
 def link(questions: Questions, ties: Sequence[Tie], openly: Openly, repeats: Repeats) -> Links:
@@ -214,7 +218,7 @@ def refine(group: Index, questions: Questions, ties: Sequence[Tie], openly: Open
         if len(group) < MIN_GROUP:
             return group
         group = np.union1d(group, _joining(group, member_lists, questions, openly))
-        group = group[repeats.with_others(group) < REPEATS]
+        group = group[repeats.with_each(group) < REPEATS_ON_AVERAGE]
         if len(group) >= MIN_GROUP:
             tied = tied_members(group, int(questions.able.sum()), ties)
             group = np.unique(np.concatenate([*tied.values(), np.zeros(0, np.intp)]))
