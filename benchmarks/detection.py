@@ -2,9 +2,9 @@
 
 Honest people ask about installed documentation and sources, one subject each; typed prompts, learners and narrow
 products are from `../shared/data`. Campaigns work through real harvest sets. The detector's thresholds were set on the
-bundled grammar, seed 1; seeds 100 to 202 of this benchmark then showed two mistakes (members who share texts with any
-other member were dropped; the tool set's preamble made prompts equal), so the figures are of later seeds. Judged as an analyst would: a reported campaign is true
-when most of its accounts are the campaign's.
+bundled grammar, seed 1. Seeds 100 to 202 of this benchmark then showed two mistakes: members who share texts with any
+other member were dropped, and the tool set's preamble made prompts equal. The figures are of later seeds. Judged as an
+analyst would: a reported campaign is true when most of its accounts are the campaign's.
 
     python benchmarks/detection.py [SEEDS] [ACCOUNTS]
 """

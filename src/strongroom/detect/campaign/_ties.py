@@ -27,7 +27,7 @@ _KIND_OF = {
 }
 MAX_TIE = 5_000
 """A thing that more subjects share says nothing about any two of them."""
-MAX_SHARE = 0.25
+MAX_SHARE = 0.5
 """The same as a share of all subjects, where there are many."""
 TEMPLATE_TEXTS = 3
 """A template is in at least so many distinct texts of a subject, and in this share of them."""
