@@ -31,7 +31,7 @@ TEMPLATE = (
     "Below is an instruction that describes a task. Think it through step by step, then write a response that "
     "completes the request.\n\nInstruction:\n{instruction}\n\nResponse:"
 )
-GOOD_SHARE, GOOD_PURITY = 0.9, 0.95
+GOOD_SHARE, GOOD_PURITY = 0.8, 0.95
 
 
 def demo(

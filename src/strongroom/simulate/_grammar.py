@@ -129,10 +129,7 @@ def context(r: random.Random) -> str:
     """A longer text of the harvested subject, such as an answer that is to be explained or criticised."""
     if r.random() < 0.5:
         return _code(r)
-    parts = []
-    for _ in range(r.randrange(4, 14)):
-        parts.append(_sentence(r, _HARVESTED))
-    return " ".join(parts)
+    return " ".join(_sentence(r, _HARVESTED) for _ in range(r.randrange(4, 14)))
 
 
 def _sentence(r: random.Random, things: Sequence[str]) -> str:
@@ -152,7 +149,9 @@ def _sentence(r: random.Random, things: Sequence[str]) -> str:
 
 
 def _code(r: random.Random) -> str:
-    name = lambda: r.choice(_HARVESTED).replace(" ", "_").replace("-", "_")  # noqa: E731
+    def name() -> str:
+        return r.choice(_HARVESTED).replace(" ", "_").replace("-", "_")
+
     a, b, c = name(), name(), name()
     lines = [f"def {r.choice(ACTIONS).split()[0]}_{a}({b}, {c}={r.randrange(1, 99)}):"]
     for _ in range(r.randrange(3, 12)):

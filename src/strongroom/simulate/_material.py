@@ -1,4 +1,4 @@
-"""What simulated people write about. Bundled material needs only this machine's Python; shared material adds real prompts.
+"""What simulated people write about. Bundled material needs only this machine's Python; shared material has real prompts.
 
 Nothing here is somebody's traffic: honest subjects are installed sources and docs, the bundled harvest set is generated
 from a grammar and is called simulated.
@@ -125,9 +125,9 @@ PROGRAMS = (
     ),
     Program(
         "docugraph",
-        "Extract knowledge from the user's text as subject, predicate, object triples before you answer. Use only facts "
-        "in the text. Output JSON with the keys triples and answer.",
-        "TEXT:\n{instruction}\n\nReturn JSON only. Keys: triples (list of [subject, predicate, object]), answer (text).",
+        "Extract knowledge from the user's text as subject, predicate, object triples before you answer. Use only "
+        "facts in the text. Output JSON with the keys triples and answer.",
+        "TEXT:\n{instruction}\n\nReturn JSON only. Keys: triples (a list of [subject, predicate, object]), answer.",
         "docugraph/0.4.2",
     ),
 )

@@ -78,7 +78,7 @@ class _Talk:
             "email_domain": signup.email_domain,
             "country": signup.country,
         }
-        self._request = {"logprobs": stream.habits.logprobs}
+        self._request: dict[str, object] = {"logprobs": stream.habits.logprobs}
         if stream.habits.max_tokens is not None:
             self._request["max_tokens"] = stream.habits.max_tokens
         if stream.habits.temperature is not None:

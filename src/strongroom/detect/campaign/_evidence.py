@@ -15,6 +15,7 @@ from strongroom.store import Store
 
 from ._detect import Snapshot
 from ._features import Features
+from ._groups import LIFT, lift
 from ._judge import COMPARISONS, Judged
 from ._ties import Tie
 
@@ -137,12 +138,14 @@ def _shared_facts(campaign: Judged, snapshot: Snapshot, features: Features, stor
 
 
 def _inside(campaign: Judged, snapshot: Snapshot, wanted: Callable[[Tie], bool]) -> list[tuple[Tie, Index]]:
-    """Ties of one kind with at least two members in the campaign, those with most first."""
+    """Ties of one kind that are far commoner within the campaign than outside, those with most members first."""
     found = []
+    size, others = len(campaign.members), int(snapshot.questions.able.sum()) - len(campaign.members)
     for tie in snapshot.ties:
         if wanted(tie):
             inside = np.intersect1d(tie.members, campaign.members)
-            if len(inside) >= 2:
+            outside = len(tie.members) - len(inside)
+            if len(inside) >= 2 and lift(len(inside), size, outside, others) >= LIFT:
                 found.append((tie, inside))
     return sorted(found, key=lambda pair: -len(pair[1]))
 
