@@ -7,17 +7,20 @@ was ended continues where it was, because lines that the store holds are recogni
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import IO
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from strongroom.core.errors import InputError, StrongroomError
@@ -60,6 +63,8 @@ class IngestReport:
     sources: list[SourceReport] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     """Records (or whole sources) left out, by reason."""
+    known: int = 0
+    """Records that the store held before."""
     without_text: int = 0
     rejects_written: int = 0
 
@@ -102,7 +107,7 @@ class Ingest:
         self._progress = progress
         self.report = IngestReport()
         lines, records = store.keys()
-        self._lines, self._records = Known(lines), Known(records)
+        self._stored, self._lines, self._records = Known(lines), Known(), Known(records)
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = 0
         self._bytes_done = 0
@@ -110,10 +115,11 @@ class Ingest:
 
     def run(self, sources: Sequence[Source], workers: int) -> None:
         """Reads every source. What was taken in before an interruption is committed."""
-        self._bytes_total = 0 if any(s.size == 0 for s in sources) else sum(s.size for s in sources)
+        self._bytes_total = 0 if any(s.size < 0 for s in sources) else sum(s.size for s in sources)
         try:
-            for place, outcome in _results(self._jobs(sources), workers, self._settings):
-                self._take(place, outcome)
+            with contextlib.closing(_results(self._jobs(sources), workers, self._settings)) as results:
+                for place, outcome in results:
+                    self._take(place, outcome)
         finally:
             self._commit()
 
@@ -121,27 +127,33 @@ class Ingest:
         before = 0
         for source in sources:
             self._bytes_done = before
-            place = SourceReport(source.path, source.size)
+            place = SourceReport(source.path, max(source.size, 0))
             self.report.sources.append(place)
             try:
                 with source.open() as raw:
                     stream, counted = decompress(raw)
-                    yield from self._chunks(place, frames(stream), counted, before)
+                    yield from self._chunks(place, frames(stream), counted, source.size)
             except InputError as error:
                 self._skip(place, place.records + 1, error.message, error.next)
             except OSError as error:
                 self._skip(place, 0, error.strerror or str(error), "")
-            before += source.size
-        self._bytes_done = before
+            else:
+                if not place.records:
+                    self._skip(place, 0, "no records", "")
+            before += place.bytes
+            self._bytes_done = before
+        self._tell(place)
 
     def _chunks(
-        self, place: SourceReport, chunks: Iterator[Chunk], counted: Counted, before: int
+        self, place: SourceReport, chunks: Iterator[Chunk], counted: Counted, size: int
     ) -> Iterator[tuple[SourceReport, Job]]:
         ordinals = Ordinals()
         reader = self._reader
+        before = self._bytes_done
         for chunk in chunks:
-            self._bytes_done = before + counted.taken
-            place.bytes = max(place.bytes, counted.taken)
+            if size < 0:
+                place.bytes = counted.taken
+            self._bytes_done = before + min(counted.taken, place.bytes)
             for number, reason, detail in chunk.bad:
                 self._skip(place, number, reason, detail)
             place.records += len(chunk.records) + len(chunk.bad)
@@ -152,7 +164,7 @@ class Ingest:
                 continue
             place.format = reader.name
             keys = ordinals.keys(digests(chunk.records, self._settings.key))
-            fresh = np.flatnonzero(self._lines.add(keys))
+            fresh = self._unknown(keys)
             if len(fresh):
                 yield (
                     place,
@@ -166,6 +178,12 @@ class Ingest:
                 )
             else:
                 self._tell(place)
+
+    def _unknown(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+        """Indices of the keys that neither the store nor this run has seen."""
+        unknown = np.flatnonzero(~self._stored.has(keys))
+        self.report.known += len(keys) - len(unknown)
+        return unknown[self._lines.add(keys[unknown])]
 
     def _take(self, place: SourceReport, outcome: Outcome) -> None:
         for number, reason, detail in outcome.rejects:
@@ -189,9 +207,12 @@ class Ingest:
         self._tell(place)
 
     def _commit(self) -> None:
-        if self._waiting_rows:
-            self._store.append_exchanges(self._waiting)
+        # Forgotten before they are written: an interruption may come when the commit is made and has not returned,
+        # and rows that were not written are read again by the next run.
+        rows, count = self._waiting, self._waiting_rows
         self._waiting, self._waiting_rows = [], 0
+        if count:
+            self._store.append_exchanges(rows)
 
     def _skip(self, place: SourceReport, number: int, reason: str, detail: str) -> None:
         self.report.skipped[reason] += 1
@@ -199,7 +220,13 @@ class Ingest:
         if self._rejects is not None and self.report.rejects_written < MAX_REJECTS:
             self.report.rejects_written += 1
             line = {"source": place.path, "place": number, "reason": reason, "detail": _tame(detail)}
-            self._rejects.write(msgspec.json.encode(line).decode() + "\n")
+            try:
+                self._rejects.write(msgspec.json.encode(line).decode() + "\n")
+            except OSError as error:
+                raise StrongroomError(
+                    f"the rejects file cannot be written: {error.strerror}",
+                    next="free disk space, or move it: --rejects",
+                ) from error
 
     def _tell(self, place: SourceReport) -> None:
         self._progress(Progress(self._bytes_done, self._bytes_total, self.report.records, place.path))
@@ -226,16 +253,21 @@ def ingest(
     for found in unreadable:
         run._skip(SourceReport(found.path, 0), 0, *_reason_for(found))
     if workers is None:
-        known_small = all(s.size for s in sources) and sum(s.size for s in sources) < SMALL_INPUT
-        workers = 0 if known_small else len(os.sched_getaffinity(0))
+        known_small = all(s.size >= 0 for s in sources) and sum(s.size for s in sources) < SMALL_INPUT
+        workers = 0 if known_small else _cores()
     run.run(sources, workers)
     _check_usable(run.report)
     return run.report
 
 
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _results(
     jobs: Iterator[tuple[SourceReport, Job]], workers: int, settings: Settings
-) -> Iterator[tuple[SourceReport, Outcome]]:
+) -> Generator[tuple[SourceReport, Outcome]]:
     """The outcome of each job, in order, with a bounded number under way."""
     if workers == 0:
         prepare(settings)
@@ -249,16 +281,16 @@ def _results(
         initializer=prepare,
         initargs=(settings, os.getpid()),
     )
-    under_way: deque[tuple[SourceReport, object]] = deque()
+    under_way: deque[tuple[SourceReport, Future[Outcome]]] = deque()
     try:
         for place, job in jobs:
-            under_way.append((place, pool.submit(work, job)))
+            under_way.append((place, _submit(pool, job)))
             if len(under_way) > 2 * workers:
                 first, future = under_way.popleft()
-                yield first, future.result()  # type: ignore[attr-defined]
+                yield first, future.result()
         while under_way:
             first, future = under_way.popleft()
-            yield first, future.result()  # type: ignore[attr-defined]
+            yield first, future.result()
     except BrokenProcessPool:
         raise StrongroomError(
             "a process that decodes records was ended from outside",
@@ -266,6 +298,15 @@ def _results(
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, job: Job) -> Future[Outcome]:
+    """Starts workers too, as they are needed: without SIGINT, which a terminal sends to all processes at once."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(work, job)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _why_unrecognised(raw: bytes) -> tuple[str, str]:
@@ -291,8 +332,7 @@ def _tame(detail: str) -> str:
 
 def _check_usable(report: IngestReport) -> None:
     """Raises InputError when not one exchange could be read, now or before."""
-    usable = report.records - sum(source.skipped for source in report.sources)
-    if usable > 0 or report.new:
+    if report.new or report.known or report.skipped["outside the window"] or report.skipped["same id again"]:
         return
     reasons = ", ".join(f"{reason}: {count}" for reason, count in report.skipped.most_common(5))
     tried = ", ".join(source.path for source in report.sources[:5])

@@ -24,7 +24,7 @@ class Source:
 
     path: str
     size: int
-    """Bytes as stored; 0 when unknown."""
+    """Bytes as stored; -1 when unknown."""
     open: Callable[[], BinaryIO]
     identity: object = None
     """Equal for two names of one file."""
@@ -79,7 +79,7 @@ def _stdin() -> Source | Unreadable:
     if sys.stdin is None or sys.stdin.closed:
         return Unreadable("-", "standard input is closed")
     # A descriptor of its own, so that closing the source does not close stdin.
-    return Source("-", 0, lambda: open(sys.stdin.fileno(), "rb", closefd=False))
+    return Source("-", -1, lambda: open(sys.stdin.fileno(), "rb", closefd=False))
 
 
 def _matches(pattern: str) -> list[Path]:
@@ -113,7 +113,7 @@ def _local(path: Path, *, named: bool) -> Iterator[Source | Unreadable]:
         yield Source(str(path), status.st_size, lambda: path.open("rb"), (status.st_dev, status.st_ino))
     elif named and str(path).startswith(("/dev/fd/", "/proc/self/fd/")):
         # What a shell makes of <(command): somebody is writing to it.
-        yield Source(str(path), 0, lambda: path.open("rb"))
+        yield Source(str(path), -1, lambda: path.open("rb"))
     else:
         # Opening a FIFO that nobody writes to would wait for ever.
         yield Unreadable(str(path), "not a regular file; pipe it in and name it -")
@@ -156,7 +156,11 @@ def _remote(address: str) -> Iterator[Source | Unreadable]:
         yield Unreadable(address, "no such object")
     for each, info in sorted(infos.items()):
         if info.get("type") != "directory":
-            yield _remote_source(system, each, int(info.get("size") or 0))
+            yield _remote_source(system, each, _size(info))
+
+
+def _size(info: dict[str, Any]) -> int:
+    return -1 if info.get("size") is None else int(info["size"])
 
 
 def _remote_source(system: Any, path: str, size: int) -> Source:

@@ -102,17 +102,24 @@ def work(job: Job) -> Outcome:
                     raise RecordError("too many exchanges in one record", f"more than {MAX_EXCHANGES}")
         except RecordError as error:
             rejects.append((place, error.reason, error.message[:200]))
+        except Exception as error:  # a fault of a reader, perhaps a plugin's; its message may quote the record
+            rejects.append((place, "reader failed", type(error).__name__))
         else:
             not_exchanges += not found
+        inside = [since <= exchange.time < until for exchange in found]
+        stored_key = line_key
+        if not all(inside):
+            outside += len(inside) - sum(inside)
+            # The line is not known until all of it is stored, because the window may be widened.
+            stored_key = text_key(f"{line_key}\0part", key)
         for ordinal, exchange in enumerate(found):
-            if not since <= exchange.time < until:
-                outside += 1
+            if not inside[ordinal]:
                 continue
             if not exchange.text:
                 without_text += 1
             exchanges.append(exchange)
             places.append(place)
-            line_keys.append(line_key)
+            line_keys.append(stored_key)
             record_keys.append(_record_key(exchange, line_key, ordinal, key))
     batch = to_batch(
         exchanges,

@@ -75,9 +75,7 @@ class Store:
             import ibis
 
             # Extensions must not be fetched at run time; Parquet is built in.
-            self._connection = ibis.duckdb.connect(
-                autoinstall_known_extensions=False, autoload_known_extensions=False
-            )
+            self._connection = ibis.duckdb.connect(autoinstall_known_extensions=False, autoload_known_extensions=False)
             self._connection.con.execute("SET TimeZone = 'UTC'")
         return self._connection
 

@@ -47,7 +47,8 @@ class Table:
         try:
             write_deltalake(
                 self._delta,
-                pa.Table.from_batches(batches, schema=self.schema),
+                # As one chunk: delta-rs writes several at once, in any order.
+                pa.Table.from_batches(batches, schema=self.schema).combine_chunks(),
                 mode="append",
                 writer_properties=_WRITER,
                 commit_properties=CommitProperties(custom_metadata=note) if note else None,

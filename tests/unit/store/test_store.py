@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from strongroom.core.clock import parse_time
@@ -54,6 +55,15 @@ def test_a_result_is_streamed_in_order(tmp_path: Path) -> None:
     table = store.exchanges()
     batches = list(store.batches(table.select("position", "line_key"), rows=2048))
     assert pa.Table.from_batches(batches)["line_key"].to_pylist() == list(range(NOON, NOON + 100))
+
+
+def test_rows_of_a_commit_lie_in_the_order_they_were_given(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append_exchanges([batch(2000, start=NOON + i * DAY * 2000, step=DAY // 100) for i in range(20)])
+    (file,) = (tmp_path / "exchanges").glob("*.parquet")
+    keys = pq.read_table(file, columns=["line_key"])["line_key"].to_pylist()
+    assert len(keys) == 40_000
+    assert keys == sorted(keys)
 
 
 def test_prune_removes_older_rows_and_their_bytes(tmp_path: Path) -> None:

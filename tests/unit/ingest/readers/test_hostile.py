@@ -74,9 +74,7 @@ LEAVES = (
     | st.sampled_from([10**30, -(10**400), 10**4000, 2**63, 1e308])
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20)
-    | st.sampled_from(
-        ["user", "[", "{}", '"x"', '{"messages":[]}', "-", "2026-11-01T09:30:00Z", "sk-0123456789", "\0"]
-    )
+    | st.sampled_from(["user", "[", "{}", '"x"', '{"messages":[]}', "-", "2026-11-01T09:30:00Z", "sk-0123456789", "\0"])
 )
 VALUES = st.recursive(
     LEAVES,
@@ -138,9 +136,7 @@ def test_a_record_with_one_value_replaced_is_read_or_refused(sample: Any, path: 
 
 
 @settings(QUICK, max_examples=300)
-@given(
-    st.sampled_from(SAMPLES), st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=4)
-)
+@given(st.sampled_from(SAMPLES), st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_record_with_damaged_bytes_is_read_or_refused(sample: Any, damage: list[tuple[int, int]]) -> None:
     raw = bytearray(json.dumps(sample).encode())
     for place, byte in damage:
