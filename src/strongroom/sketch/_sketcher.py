@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ._indicators import indicators
 from ._language import language
-from ._words import SHINGLE, Vocabulary, Words, clip
+from ._words import SHINGLE, TooManyWords, Vocabulary, Words, clip
 
 __all__ = ["BINS", "NO_SHINGLE", "SCALE", "Sketcher", "Sketches", "resemblance", "similarity"]
 
@@ -82,8 +82,15 @@ class Sketcher:
         place: dict[str, int] = {}
         index = np.fromiter((place.setdefault(text, len(place)) for text in texts), np.intp, len(texts))
         distinct = list(place)
-        parts = [self._sketch(distinct[i : i + BATCH]) for i in range(0, len(distinct) or 1, BATCH)]
-        return _join(parts).take(index)
+        batches = [self._parts(distinct[i : i + BATCH]) for i in range(0, len(distinct) or 1, BATCH)]
+        return _join([part for parts in batches for part in parts]).take(index)
+
+    def _parts(self, texts: list[str]) -> list[Sketches]:
+        try:
+            return [self._sketch(texts)]
+        except TooManyWords:  # clients may send long texts of random words
+            half = len(texts) // 2
+            return self._parts(texts[:half]) + self._parts(texts[half:])
 
     def _sketch(self, texts: list[str]) -> Sketches:
         clipped = [clip(text) for text in texts]

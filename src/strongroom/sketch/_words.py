@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from strongroom.core.errors import StrongroomError
 
-__all__ = ["DIMENSIONS", "MAX_CHARS", "SHINGLE", "Vocabulary", "Words", "clip"]
+__all__ = ["DIMENSIONS", "MAX_CHARS", "SHINGLE", "TooManyWords", "Vocabulary", "Words", "clip"]
 
 DIMENSIONS = 256
 SHINGLE = 5
@@ -62,6 +62,10 @@ def clip(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+class TooManyWords(Exception):
+    """So many texts at once have more distinct words than a vocabulary holds; half of them may not."""
+
+
 class Vocabulary:
     """Distinct words with a keyed hash and a vector each. Grows as texts come; not safe for threads.
 
@@ -76,7 +80,10 @@ class Vocabulary:
         self._vectors = np.zeros((MAX_VOCABULARY, DIMENSIONS), dtype=np.float32)
 
     def read(self, texts: list[str]) -> Words:
-        """Word numbers of each text; a text must have passed `clip`. Numbers hold until the next call."""
+        """Word numbers of each text; a text must have passed `clip`. Numbers hold until the next call.
+
+        Raises TooManyWords, never for a single text.
+        """
         split = [_WORD.findall(text.translate(_DIGITS)) for text in texts]
         numbers = self._numbers
         new = {word for words in split for word in words if word not in numbers}
@@ -84,7 +91,7 @@ class Vocabulary:
             numbers.clear()
             new = set(itertools.chain.from_iterable(split))
             if len(new) >= MAX_VOCABULARY:
-                raise ValueError("too many texts at once")
+                raise TooManyWords
         if new:
             self._learn(sorted(new))
         end = (0,) * (SHINGLE - 1)

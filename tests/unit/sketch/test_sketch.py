@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -184,3 +185,12 @@ def test_the_nearest_neighbour_has_the_right_intent_as_often_as_with_whole_text_
 )
 def test_language_is_guessed_or_left_open(text: str, code: str) -> None:
     assert language(text) == code
+
+
+def test_texts_of_endless_random_words_are_sketched_like_others() -> None:
+    rng = random.Random(1)
+    texts = [" ".join("".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=4)) for _ in range(1600)) for _ in range(120)]
+    together, alone = Sketcher(KEY).sketch(texts), Sketcher(KEY).sketch(texts[-1:])
+    assert len(together.digest) == 120
+    assert (together.minhash[-1] == alone.minhash[0]).all()
+    assert (together.embedding[-1] == alone.embedding[0]).all()
