@@ -45,8 +45,10 @@ class Shares:
         about: list[bool] = []
         for length in lengths:
             item = self._take(0)
-            longer = len(item) * 1.5 < length
-            items.append(self._take(1) if longer else item)
+            longer = len(item) * 1.3 < length
+            while longer and len(item) < length:
+                item += "\n\n" + self._take(1)
+            items.append(item)
             about.append(longer)
         return items, about
 
@@ -77,7 +79,8 @@ def campaign_streams(makers: Makers, campaign: Campaign, rng: np.random.Generato
                 return key
             hidden = replace(identity, organization=None)
             if campaign.level == "shared_addresses":
-                places = [pool[number % len(pool)], pool[int(rng.integers(len(pool)))]]
+                spare = [pool[int(i)] for i in rng.integers(0, len(pool), len(identity.addresses) - 1)]
+                places = [pool[number % len(pool)], *spare]
                 return replace(hidden.moved_to(places), payment=payments[number % len(payments)])
             return hidden
 
@@ -85,7 +88,7 @@ def campaign_streams(makers: Makers, campaign: Campaign, rng: np.random.Generato
             items, about = shares.deal(schedule.fresh_lengths().tolist())
             asked: Source = Items(items or [""], about or [False], draw_manner(own))
             if campaign.template:
-                asked = Wrapped(Items(items or [""], [False] * max(len(items), 1), _PLAIN), campaign.template)
+                asked = Wrapped(Items(items or [""], about or [False], _PLAIN), campaign.template)
             if domain is not None:
                 asked = Either(makers.own_work(domain, own), asked, campaign.cover)  # type: ignore[arg-type]
             return asked

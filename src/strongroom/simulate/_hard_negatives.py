@@ -12,7 +12,7 @@ from strongroom.simulate._identity import Identity, draw_address, draw_identity,
 from strongroom.simulate._material import Program
 from strongroom.simulate._people import Makers
 from strongroom.simulate._streams import Stream
-from strongroom.simulate._text import Either, Exact, Items, Source, Wrapped, draw_manner
+from strongroom.simulate._text import Either, Exact, Source, Study, Wrapped, draw_manner
 
 Change = Callable[[Identity], Identity]
 
@@ -117,13 +117,12 @@ def learners(makers: Makers, count: int) -> Iterator[Stream]:
     for _ in range(count):
         domain = makers.next_domain()
 
-        def source(rng: np.random.Generator, schedule: Schedule, domain: object = domain) -> Source:
+        def source(rng: np.random.Generator, _: Schedule, domain: object = domain) -> Source:
             # A focus is a narrow run of the material, gone back to again and again.
             begin, width = int(rng.integers(len(study))), int(rng.integers(20, 60))
-            wanted = max(len(schedule.fresh_lengths()), 1)
-            picked = [study[(begin + int(i)) % len(study)] for i in rng.integers(0, width, wanted)]
-            items = Items(picked, [bool(a) for a in rng.random(wanted) < 0.8], draw_manner(rng))
-            return Either(items, makers.own_work(domain, rng), float(rng.uniform(0.5, 0.95)))  # type: ignore[arg-type]
+            focus = [study[(begin + i) % len(study)] for i in range(width)]
+            questions = Study(focus, draw_manner(rng), int(rng.integers(1 << 31)))
+            return Either(questions, makers.own_work(domain, rng), float(rng.uniform(0.5, 0.95)))  # type: ignore[arg-type]
 
         yield makers.stream("learner", source, about=domain.texts[0])
 

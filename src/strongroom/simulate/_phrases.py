@@ -154,6 +154,10 @@ REQUIREMENTS = tuple(
     """.strip().splitlines()
 )
 
+LEARNING = ("I am trying to understand", "my notes say", "in chapter three:", "so far I have", "the exercise was",
+            "I got stuck at", "is it right that", "from the lecture,", "what I don't get is", "on my list today:",
+            "yesterday we did", "my attempt for")  # fmt: skip
+
 RESPONSES = ("Sure. ", "Here is a short answer: ", "", "Yes, and the reason is this: ", "There are two parts. First, ",
              "In short: ", "Let me go through it. ", "It depends. With ", "Certainly! ", "The main point is ",
              "I would start from ", "You can do it like this: ")  # fmt: skip

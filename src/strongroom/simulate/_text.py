@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from strongroom.simulate._phrases import FOLLOW_UPS, LANGUAGES, OPENERS, REQUIREMENTS, RESPONSES
+from strongroom.simulate._phrases import FOLLOW_UPS, LANGUAGES, LEARNING, OPENERS, REQUIREMENTS, RESPONSES
 
 RESPONSE_CHARACTERS = 180
 _SLACK = 1.2
@@ -159,6 +159,30 @@ class Items:
         return fit(text, length, chance)
 
 
+class Study:
+    """Questions about a focus in somebody's own words: parts of known tasks, taken apart and asked about again."""
+
+    __slots__ = ("_focus", "_manner", "_step")
+
+    def __init__(self, focus: Sequence[str], manner: Manner, seed: int) -> None:
+        self._focus, self._manner, self._step = focus, manner, int(seed)
+
+    def fresh(self, ordinal: int, length: int, chance: Sequence[float]) -> str:
+        a, b, c = chance
+        first = self._focus[(self._step + ordinal) % len(self._focus)]
+        second = self._focus[int(a * len(self._focus))]
+        words = first.split()
+        begin = int(b * 0.5 * len(words))
+        lead = LEARNING[int(c * len(LEARNING))]
+        matter = " ".join(words[begin:])
+        if len(matter) < length:
+            matter = f"{matter} ... {second}"
+        if len(matter) < length:
+            other = self._focus[int(b * len(self._focus))]
+            matter = f"{matter}\n{other}\n{first}"
+        return self._manner.ask(f"{lead} {matter}", length, (b, c, (a * 16) % 1.0))
+
+
 class Exact:
     """Texts pasted as they are, each once, at times beside the person's other work; then only the other work."""
 
@@ -197,7 +221,7 @@ class Either:
 
 
 class Wrapped:
-    """A template around whatever another source says."""
+    """A template around whatever another source says. The whole has the wanted length, where that is long enough."""
 
     __slots__ = ("_inner", "_template")
 
@@ -205,4 +229,5 @@ class Wrapped:
         self._inner, self._template = inner, template
 
     def fresh(self, ordinal: int, length: int, chance: Sequence[float]) -> str:
-        return self._template.replace("{instruction}", self._inner.fresh(ordinal, length, chance))
+        room = max(length - len(self._template), 48)
+        return self._template.replace("{instruction}", self._inner.fresh(ordinal, room, chance))
