@@ -27,10 +27,7 @@ from strongroom.simulate import Campaign, Plan, shared_material, simulate, truth
 from strongroom.store import Store
 
 SHARED = Path(os.environ.get("STRONGROOM_SHARED") or Path(__file__).parents[2] / "shared") / "data"
-TEMPLATE = (
-    "You are a model assistant whose answers will be kept. Work on the request between the lines.\n-----\n"
-    "{instruction}\n-----\nShow your full working before the final answer."
-)
+TEMPLATE = "Answer the request and show your full working first.\n-----\n{instruction}\n-----"
 LEVELS = {
     "shared addresses": Campaign(level="shared_addresses"),
     "separate addresses, one template": Campaign(level="separate_addresses", template=TEMPLATE),

@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 CAMPAIGN_ACCOUNTS = 200
-TEMPLATE = (
-    "Below is an instruction that describes a task. Think it through step by step, then write a response that "
-    "completes the request.\n\nInstruction:\n{instruction}\n\nResponse:"
-)
+TEMPLATE = "Reason through the task step by step, then answer.\nTask: {instruction}\nAnswer:"
 GOOD_SHARE, GOOD_PURITY = 0.8, 0.95
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -62,7 +63,11 @@ def hunt(
     window = (moment(since, "--since"), moment(until, "--until"))
     for path, option in ((report, "--report"), (csv, "--csv"), (rejects, "--rejects")):
         check_writable(path, option)
-    with _site(given_site(context, site), words) as opened, _rejects(opened, rejects) as places:
+        _check_no_log(path, option, words)
+    with (
+        _site(given_site(context, site), words, [format, *sorted(map or [])]) as opened,
+        _rejects(opened, rejects) as places,
+    ):
         from strongroom.hunt import Hunt, run_hunt
         from strongroom.ingest import Settings
 
@@ -122,6 +127,14 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
+def _check_no_log(path: Path | None, option: str, words: list[str]) -> None:
+    """Raises UsageError rather than write over a log that is to be read."""
+    for word in words:
+        with contextlib.suppress(OSError, ValueError):
+            if path is not None and path.samefile(word):
+                raise UsageError("this is one of the logs", where=f"{option} {path}", next="name another file")
+
+
 class _Opened:
     def __init__(self, site: Site, temporary: bool) -> None:
         self.site = site
@@ -129,7 +142,7 @@ class _Opened:
 
 
 @contextlib.contextmanager
-def _site(given: str | None, words: list[str]) -> Iterator[_Opened]:
+def _site(given: str | None, words: list[str], options: list[str]) -> Iterator[_Opened]:
     from strongroom.site import Site, temporary_site
 
     site = Site.find(given)
@@ -139,7 +152,7 @@ def _site(given: str | None, words: list[str]) -> Iterator[_Opened]:
             next="strongroom hunt FILE…, or - for stdin; or --site DIR to search what a site holds",
         )
     if site is None:
-        with temporary_site(words) as opened:
+        with temporary_site(words, options=options) as opened:
             yield _Opened(opened, temporary=True)
     else:
         with site.exclusively():
@@ -147,7 +160,7 @@ def _site(given: str | None, words: list[str]) -> Iterator[_Opened]:
 
 
 @contextlib.contextmanager
-def _rejects(opened: _Opened, given: Path | None) -> Iterator[tempfile._TemporaryFileWrapper[str]]:
+def _rejects(opened: _Opened, given: Path | None) -> Iterator[IO[str]]:
     """The rejects file: where it was asked for, in the site, or in the temporary directory. Removed if empty."""
     if given is not None:
         path = given
@@ -155,16 +168,38 @@ def _rejects(opened: _Opened, given: Path | None) -> Iterator[tempfile._Temporar
         path = Path(tempfile.gettempdir()) / f"strongroom-rejects-{opened.site.path.name.rpartition('-')[2]}.jsonl"
     else:
         path = opened.site.path / "run" / "rejects.jsonl"
+    file = _open_rejects(path, ours=given is None)
     try:
-        path.unlink(missing_ok=True)
-        with path.open("x") as file:
-            yield file  # type: ignore[misc]
-    except OSError as error:
-        raise StrongroomError(f"the rejects file cannot be written: {error.strerror}", where=str(path)) from error
+        yield file
+    except InputError as error:
+        if file.tell():
+            error.next += f"; the places of what was left out: {path}"
+        raise
     finally:
-        with contextlib.suppress(OSError):
-            if path.stat().st_size == 0:
-                path.unlink()
+        try:
+            file.close()
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        finally:
+            with contextlib.suppress(OSError):
+                if path.is_file() and path.stat().st_size == 0:
+                    path.unlink()
+
+
+def _open_rejects(path: Path, *, ours: bool) -> IO[str]:
+    try:
+        if ours:  # in a directory that others may write to: made anew, never what is there
+            path.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if ours else os.O_TRUNC)
+        return os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> StrongroomError:
+    return StrongroomError(
+        f"the rejects file cannot be written: {error.strerror}", where=str(path), next="check space and permissions"
+    )
 
 
 def _reader(format: str, mapping: list[str]) -> Reader | None:

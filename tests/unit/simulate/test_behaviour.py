@@ -18,9 +18,18 @@ def traffic(seed: int, campaign: Campaign) -> tuple[dict, set[str]]:
     return by_account(simulate(plan, material)), truth(plan, material).campaign_accounts
 
 
+LEVELS = {
+    "separate addresses": Campaign(accounts=CAMPAIGN),
+    "separate addresses, one template": Campaign(
+        accounts=CAMPAIGN, template="Reason step by step before you answer.\n{instruction}\nFinal answer:"
+    ),
+    "shared addresses": Campaign(accounts=CAMPAIGN, level="shared_addresses"),
+}
+
+
 @pytest.fixture(scope="module")
 def seeds() -> list[tuple[dict, set[str]]]:
-    return [traffic(seed, Campaign(accounts=CAMPAIGN)) for seed in (11, 12)]
+    return [traffic(seed, LEVELS["separate addresses"]) for seed in (11, 12)]
 
 
 def true_positives(scores: np.ndarray, truth: np.ndarray, false_positive_rate: float) -> float:
@@ -28,18 +37,21 @@ def true_positives(scores: np.ndarray, truth: np.ndarray, false_positive_rate: f
     return float(np.mean(scores[truth == 1] > threshold))
 
 
-def test_behaviour_alone_does_not_tell_a_campaign(seeds: list[tuple[dict, set[str]]]) -> None:
+@pytest.mark.parametrize("level", LEVELS)
+def test_behaviour_alone_does_not_tell_a_campaign(level: str, seeds: list[tuple[dict, set[str]]]) -> None:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
 
+    if level != "separate addresses":
+        seeds = [traffic(seed, LEVELS[level]) for seed in (11, 12)]
     (train, train_truth), (test, test_truth) = seeds
     x, y = np.array([behaviour(r) for r in train.values()]), truth_of(train, train_truth)
     u, v = np.array([behaviour(r) for r in test.values()]), truth_of(test, test_truth)
     assert x.shape[1] >= 25
     scores = HistGradientBoostingClassifier(random_state=0).fit(x, y).predict_proba(u)[:, 1]
     auc, tpr = roc_auc_score(v, scores), true_positives(scores, v, 0.002)
-    # 150 against 450: chance alone moves the area by ±.054 (two standard errors); groups such as programs,
-    # whose prompts are longer by their template, are honest accounts that can be told apart, and add some.
+    # 150 against 450: chance alone moves the area by ±.054 (two standard errors). A template makes prompts longer
+    # than the shortest of the law, for programs' users as for a campaign.
     assert auc < 0.65, f"AUC {auc:.3f}"
     assert tpr < 0.15, f"TPR {tpr:.3f} at FPR .002"
 
