@@ -77,12 +77,11 @@ def campaign_streams(makers: Makers, campaign: Campaign, rng: np.random.Generato
         def change(identity: Identity, number: int = number) -> Identity:
             if campaign.level == "one_key":
                 return key
-            hidden = replace(identity, organization=None)
             if campaign.level == "shared_addresses":
                 spare = [pool[int(i)] for i in rng.integers(0, len(pool), len(identity.addresses) - 1)]
                 places = [pool[number % len(pool)], *spare]
-                return replace(hidden.moved_to(places), payment=payments[number % len(payments)])
-            return hidden
+                return replace(identity.moved_to(places), payment=payments[number % len(payments)])
+            return identity
 
         def source(own: np.random.Generator, schedule: Schedule, domain: object = domain) -> Source:
             items, about = shares.deal(schedule.fresh_lengths().tolist())

@@ -1,4 +1,4 @@
-"""What simulated people write about. Bundled material needs only this machine's Python; shared material is real prompts.
+"""What simulated people write about. Bundled material needs only this machine's Python; shared material is real.
 
 Nothing here is somebody's traffic: honest subjects are installed sources and docs, the bundled harvest set is generated
 from a grammar and is called simulated.
