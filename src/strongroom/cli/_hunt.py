@@ -64,10 +64,8 @@ def hunt(
     for path, option in ((report, "--report"), (csv, "--csv"), (rejects, "--rejects")):
         check_writable(path, option)
         _check_no_log(path, option, words)
-    with (
-        _site(given_site(context, site), words, [format, *sorted(map or [])]) as opened,
-        _rejects(opened, rejects) as places,
-    ):
+    reading = [format, *sorted(map or [])]
+    with _site(given_site(context, site), words, reading) as opened, _rejects(opened, rejects) as places:
         from strongroom.hunt import Hunt, run_hunt
         from strongroom.ingest import Settings
 
@@ -172,7 +170,7 @@ def _rejects(opened: _Opened, given: Path | None) -> Iterator[IO[str]]:
     try:
         yield file
     except InputError as error:
-        if file.tell():
+        if given is None and file.tell():
             error.next += f"; the places of what was left out: {path}"
         raise
     finally:
@@ -190,8 +188,8 @@ def _open_rejects(path: Path, *, ours: bool) -> IO[str]:
     try:
         if ours:  # in a directory that others may write to: made anew, never what is there
             path.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if ours else os.O_TRUNC)
-        return os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8")
+        # Places can say who sent what when; others need not read them.
+        return open(path, "x" if ours else "w", encoding="utf-8", opener=lambda p, flags: os.open(p, flags, 0o600))
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from strongroom.core.errors import InputError, StrongroomError
+from strongroom.core.errors import InputError, RecordError, StrongroomError
 from strongroom.store import Store
 
 from ._frames import Chunk, frames, sample
@@ -31,7 +31,7 @@ from ._keys import Known, Ordinals, digests
 from ._sources import Source, Unreadable, find_sources
 from ._streams import Counted, decompress
 from ._work import Job, Outcome, Settings, prepare, work
-from .reader import Reader
+from .reader import Reader, decode
 from .readers import recognise
 
 __all__ = ["IngestReport", "Progress", "SourceReport", "ingest"]
@@ -42,6 +42,8 @@ SMALL_INPUT = 4 << 20
 """Below so many bytes, starting processes costs more than it saves."""
 MAX_REJECTS = 100_000
 """Places written to the rejects file; all are counted."""
+
+_ANY: msgspec.json.Decoder[object] = msgspec.json.Decoder()
 
 
 @dataclass
@@ -311,13 +313,9 @@ def _submit(pool: ProcessPoolExecutor, job: Job) -> Future[Outcome]:
 
 def _why_unrecognised(raw: bytes) -> tuple[str, str]:
     try:
-        msgspec.json.decode(raw)
-    except UnicodeDecodeError as error:
-        return "invalid UTF-8", str(error)
-    except msgspec.DecodeError as error:
-        return ("NUL byte" if b"\0" in raw else "not JSON"), str(error)
-    except RecursionError:
-        return "nested too deep", ""
+        decode(raw, _ANY)
+    except RecordError as error:
+        return error.reason, error.message
     return "format not recognised", "force one with --format, or name its fields with --map"
 
 
