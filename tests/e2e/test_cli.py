@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from strongroom.core.records import Verdict
+from strongroom.core.records import Finding, Verdict
+from strongroom.store import Store
 
 TOPICS = (
     "sourdough bread",
@@ -83,8 +85,6 @@ def test_nothing_found_exits_0_and_explains_the_silence(tmp_path: Path) -> None:
 def test_a_campaign_exits_1_with_a_verdict_report_and_csv(tmp_path: Path) -> None:
     names = write_log(tmp_path / "a.jsonl", campaign=20)
     done = run("hunt", "a.jsonl", "--json", "--report", "r.html", "--csv", "c.csv", cwd=tmp_path, code=1)
-    import msgspec
-
     verdict = msgspec.json.decode(done.stdout, type=Verdict)
     (campaign,) = verdict.campaigns
     assert sorted(campaign.accounts) == sorted(names)
@@ -109,6 +109,12 @@ def test_a_site_keeps_rows_findings_and_verdict(tmp_path: Path) -> None:
     assert without_logs["campaigns"][0]["accounts"] == first["campaigns"][0]["accounts"]
     listed = json.loads(run("finding", "list", "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
     assert [row["id"] for row in listed] == [first["campaigns"][0]["id"]]
+    findings = Store(tmp_path / "site" / "store").findings("finding")
+    assert len(findings) == 3, "each hunt has its finding"
+    for row in findings:
+        finding = msgspec.convert(row["document"], Finding)
+        assert finding.subjects == first["campaigns"][0]["accounts"]
+        assert finding.id == row["id"] != first["campaigns"][0]["id"]
 
 
 def test_explain_says_why_and_why_not(tmp_path: Path) -> None:

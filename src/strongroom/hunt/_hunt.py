@@ -12,7 +12,7 @@ import msgspec
 
 from strongroom.core.clock import format_time
 from strongroom.core.ids import new_id
-from strongroom.core.records import Campaign, Verdict, Window
+from strongroom.core.records import Campaign, Finding, Verdict, Window
 from strongroom.detect.campaign import Found, Result, find_campaigns
 from strongroom.ingest import IngestReport, Progress, Settings, ingest
 from strongroom.ingest.reader import Reader
@@ -191,19 +191,31 @@ def _pictures(
 
 
 def _remember(store: Store, verdict: Verdict, now: int) -> None:
-    """Campaigns first: a verdict that is there has its campaigns."""
+    """One commit, so that a verdict that is there has its campaigns, and each campaign its finding."""
     hunt = new_id("fnd", now)
-    rows = [
-        {
-            "time": now,
-            "hunt": hunt,
-            "kind": "campaign",
-            "id": campaign.id,
-            "subjects": campaign.accounts,
-            "document": campaign,
-        }
-        for campaign in verdict.campaigns
-    ]
+    rows: list[dict[str, Any]] = []
+    for campaign in verdict.campaigns:
+        finding = _finding(campaign, now)
+        common = {"time": now, "hunt": hunt, "subjects": campaign.accounts}
+        rows.append({**common, "kind": "campaign", "id": campaign.id, "document": campaign})
+        rows.append({**common, "kind": "finding", "id": finding.id, "document": finding})
     summary = msgspec.structs.replace(verdict, campaigns=[])
     rows.append({"time": now, "hunt": hunt, "kind": "verdict", "id": hunt, "subjects": [], "document": summary})
     store.append_findings(rows)
+
+
+def _finding(campaign: Campaign, now: int) -> Finding:
+    """The campaign as every detector reports what it found."""
+    return Finding(
+        id=new_id("fnd", now),
+        time=format_time(now),
+        detector="campaign/1",
+        kind="campaign",
+        severity="informational" if campaign.status == "dismissed" else "high",
+        confidence=campaign.score,
+        subjects=campaign.accounts,
+        techniques=campaign.techniques,
+        summary=f"{campaign.id}: {len(campaign.accounts):,} accounts act as one ({campaign.exchanges:,} exchanges)",
+        evidence=campaign.evidence,
+        recommended=campaign.recommended,
+    )

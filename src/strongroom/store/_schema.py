@@ -66,7 +66,7 @@ FINDINGS = pa.schema(
     [
         ("time", _TIME),  # when it was written
         ("hunt", pa.string()),  # the hunt that wrote it, or the finding that a dismissal is about
-        ("kind", pa.string()),  # campaign, verdict, dismissal
+        ("kind", pa.string()),  # campaign, finding, verdict, dismissal
         ("id", pa.string()),
         ("subjects", pa.list_(pa.string())),
         ("document", pa.string()),  # the record as JSON; docs/schemas/ has its schema

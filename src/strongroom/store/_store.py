@@ -103,7 +103,7 @@ class Store:
         self._findings.append([pa.RecordBatch.from_pylist(encoded, schema=FINDINGS)])
 
     def findings(self, kind: str) -> list[dict[str, Any]]:
-        """Rows of one kind (campaign, verdict, dismissal), oldest first, `document` decoded."""
+        """Rows of one kind (campaign, finding, verdict, dismissal), oldest first, `document` decoded."""
         table = self._open(self._findings, FINDINGS)
         chosen = self.table(table.filter(table.kind == kind).order_by("time")).to_pylist()
         return [{**row, "document": json.loads(row["document"])} for row in chosen]
