@@ -210,9 +210,7 @@ def test_accounts_outside_the_campaign_are_drawn_differently() -> None:
 
 def test_a_large_graph_is_bounded_and_keeps_its_border() -> None:
     members = [f"in{place}" for place in range(3_000)]
-    inner = [
-        Link(members[place % 3_000], members[(place * 7 + 1) % 3_000], "template", 0.9) for place in range(9_000)
-    ]
+    inner = [Link(members[place % 3_000], members[(place * 7 + 1) % 3_000], "template", 0.9) for place in range(9_000)]
     outer = [Link(members[place], f"out{place % 50}", "address", 0.1) for place in range(300)]
     drawn = strongest(inner + outer, set(members))
     assert len(drawn) <= MAX_LINKS
