@@ -22,6 +22,8 @@ NO_SHINGLE = np.int64(0)
 """Stands in a bin that no shingle of the text falls into, and where a text has no words at all."""
 SCALE = 256.0
 """An embedding component x is stored as round(256 x), cut to ±127: components of unit vectors are small."""
+REMEMBERED = 1 << 15
+"""Sketches kept for texts that come again; about 12 MB."""
 BATCH = 512
 """Texts sketched at once; bounds memory and the distinct words of a batch."""
 
@@ -71,6 +73,8 @@ class Sketcher:
             raise ValueError("a sketch key has 16 to 64 bytes")
         self._key = key
         self._vocabulary = Vocabulary(key)
+        self._recent: Sketches | None = None
+        self._places: dict[int, int] = {}
 
     def digest(self, text: str) -> int:
         """Keyed digest of a text as a signed 64-bit number: the same for equal texts of one site."""
@@ -78,12 +82,20 @@ class Sketcher:
         return int.from_bytes(data, "little", signed=True)
 
     def sketch(self, texts: list[str]) -> Sketches:
-        """One sketch per text, in order. Equal texts are worked on once."""
+        """One sketch per text, in order. A text is worked on once while it is among the last REMEMBERED."""
         place: dict[str, int] = {}
         index = np.fromiter((place.setdefault(text, len(place)) for text in texts), np.intp, len(texts))
         distinct = list(place)
-        batches = [self._parts(distinct[i : i + BATCH]) for i in range(0, len(distinct) or 1, BATCH)]
-        return _join([part for parts in batches for part in parts]).take(index)
+        known = [self._places.get(self.digest(text), -1) for text in distinct]
+        missing = [text for text, at in zip(distinct, known, strict=True) if at < 0]
+        parts = [part for i in range(0, len(missing) or 1, BATCH) for part in self._parts(missing[i : i + BATCH])]
+        fresh = _join(parts)
+        before = 0 if self._recent is None else len(self._recent.digest)
+        at = np.array(known, dtype=np.intp)
+        at[at < 0] = before + np.arange(len(missing))
+        every = fresh if self._recent is None else _join([self._recent, fresh])
+        self._remember(every, fresh, before)
+        return every.take(at[index])
 
     def _parts(self, texts: list[str]) -> list[Sketches]:
         try:
@@ -91,6 +103,14 @@ class Sketcher:
         except TooManyWords:  # clients may send long texts of random words
             half = len(texts) // 2
             return self._parts(texts[:half]) + self._parts(texts[half:])
+
+    def _remember(self, every: Sketches, fresh: Sketches, before: int) -> None:
+        """Keeps all sketches that there are, or after REMEMBERED of them the fresh ones alone."""
+        self._recent = every
+        if len(every.digest) > REMEMBERED:
+            self._recent, before = fresh, 0
+            self._places.clear()
+        self._places.update(zip(fresh.digest.tolist(), range(before, before + len(fresh.digest)), strict=True))
 
     def _sketch(self, texts: list[str]) -> Sketches:
         clipped = [clip(text) for text in texts]

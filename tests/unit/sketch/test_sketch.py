@@ -194,3 +194,29 @@ def test_texts_of_endless_random_words_are_sketched_like_others() -> None:
     assert len(together.digest) == 120
     assert (together.minhash[-1] == alone.minhash[0]).all()
     assert (together.embedding[-1] == alone.embedding[0]).all()
+
+
+def test_a_text_that_comes_again_later_is_not_worked_on_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sketcher = Sketcher(KEY)
+    texts = [f"Where do I find the receipt number {'abcdefghij'[i]}?" for i in range(10)]
+    first = sketcher.sketch(texts)
+    seen: list[int] = []
+    original = Sketcher._sketch
+    monkeypatch.setattr(Sketcher, "_sketch", lambda self, texts: (seen.append(len(texts)), original(self, texts))[1])
+    again = sketcher.sketch([*texts[::-1], "and one that is new to it"])
+    assert sum(seen) == 1
+    assert (again.embedding[:10] == first.embedding[::-1]).all()
+    assert (again.minhash[:10] == first.minhash[::-1]).all()
+    assert again.language[:10] == first.language[::-1]
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("strongroom.sketch._sketcher.REMEMBERED", 50)
+    sketcher, alone = Sketcher(KEY), Sketcher(KEY)
+    for part in range(10):
+        texts = [
+            f"sentence about {w} {'abcdefghij'[part]}" for w in ("tea", "oak", "fog", "ink", "jam", "rye", "sea")
+        ] * 2
+        assert (sketcher.sketch(texts).minhash == alone.sketch(texts).minhash).all()
+        assert len(sketcher._places) <= 50
+        assert sorted(sketcher._places.values()) == list(range(len(sketcher._places)))
