@@ -66,21 +66,26 @@ def main() -> int:
     # A service manager's stop is a Ctrl-C: finish the commit under way, leave the rest for the next run.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return int(app(standalone_mode=False) or 0)
+        code = int(app(standalone_mode=False) or 0)
+        return _interrupted() if code == INTERRUPTED else code  # Typer makes this code of a Ctrl-C itself
     except StrongroomError as error:
         print_error(error, json=json)
         return error.exit_code
     except _WrongUse as error:
         return _wrong_use(error, json=json)
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("interrupted; what was read is kept, the same command continues\n")
-        return INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         # Whoever read our output has had enough. Keep Python from complaining once more at exit.
         sys.stdout = None
         return 0
     except Exception as error:
         return _our_fault(error)
+
+
+def _interrupted() -> int:
+    sys.stderr.write("interrupted; what was read is kept, the same command continues\n")
+    return INTERRUPTED
 
 
 def _wrong_use(error: Any, *, json: bool) -> int:

@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -303,12 +304,32 @@ def _results(
 
 
 def _submit(pool: ProcessPoolExecutor, job: Job) -> Future[Outcome]:
-    """Starts workers too, as they are needed: without SIGINT, which a terminal sends to all processes at once."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with _signals_later():  # this starts workers, as they are needed
         return pool.submit(work, job)
+
+
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the end; processes that are started meanwhile never see a Ctrl-C.
+
+    A terminal sends it to all processes at once, and a half-started worker would die of it loudly.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    waiting = (signal.SIGINT, signal.SIGTERM)
+    handlers = [(number, signal.signal(number, lambda got, _: came.append(got))) for number in waiting]
+    # Children inherit what is blocked. Another thread may still take the signal, so the handlers above are needed.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers:
+            signal.signal(number, handler)
+        for sent in came:
+            signal.raise_signal(sent)
 
 
 def _why_unrecognised(raw: bytes) -> tuple[str, str]:
