@@ -105,8 +105,14 @@ class Site:
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:
         """Holds `run/hunt.lock`. Raises StrongroomError when another hunt on this site holds it."""
-        (self.path / "run").mkdir(mode=0o700, exist_ok=True)
-        with (self.path / "run" / "hunt.lock").open("w") as file:
+        try:
+            (self.path / "run").mkdir(mode=0o700, exist_ok=True)
+            opened = (self.path / "run" / "hunt.lock").open("w")
+        except OSError as error:
+            raise StrongroomError(
+                f"the site cannot be locked: {error.strerror}", where=str(self.path), next="check space and permissions"
+            ) from error
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

@@ -6,6 +6,7 @@ fit into memory. Today the engine is DuckDB over the table's live file list.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from strongroom.core.clock import format_time
+from strongroom.core.errors import IntegrityError, StrongroomError
 
 from ._schema import EXCHANGES, FINDINGS
 from ._table import Table
@@ -62,13 +64,40 @@ class Store:
     def batches(self, expression: Any, *, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Streams the result of an Ibis expression over this store's tables."""
         # DuckDB 2 renamed what Ibis 12 calls to stream, so the compiled query goes to DuckDB itself.
-        relation = self._engine().con.sql(self._engine().compile(expression))
-        yield from relation.to_arrow_reader(rows)
+        with self._told():
+            relation = self._engine().con.sql(self._engine().compile(expression))
+            yield from relation.to_arrow_reader(rows)
 
     def table(self, expression: Any) -> pa.Table:
         """The result of an Ibis expression, whole."""
-        relation = self._engine().con.sql(self._engine().compile(expression))
-        return relation.to_arrow_table()
+        with self._told():
+            relation = self._engine().con.sql(self._engine().compile(expression))
+            return relation.to_arrow_table()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tells DuckDB's errors of memory, disk and files as ours; those of a query are our fault."""
+        import duckdb
+
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            raise StrongroomError(
+                "a query needs more memory than there is",
+                where=str(self.root),
+                next="free memory, or narrow the window",
+            ) from error
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            if type(error) not in (duckdb.Error, duckdb.IOException) and not isinstance(error, OSError):
+                raise
+            if "No space left" in str(error):
+                raise StrongroomError(
+                    "a query needs more disk than there is", where=str(self.root), next="free disk space"
+                ) from error
+            first = str(error).partition("\n")[0]
+            raise IntegrityError(
+                f"a data file cannot be read: {first}", where=str(self.root), next="restore it from a backup"
+            ) from error
 
     def _engine(self) -> Any:
         if self._connection is None:
@@ -77,6 +106,8 @@ class Store:
             # Extensions must not be fetched at run time; Parquet is built in.
             self._connection = ibis.duckdb.connect(autoinstall_known_extensions=False, autoload_known_extensions=False)
             self._connection.con.execute("SET TimeZone = 'UTC'")
+            # What does not fit into memory: beside the tables, not in `.tmp` of whatever directory is current.
+            self._connection.con.execute("SET temp_directory = $1", [str(self.root / "spill")])
         return self._connection
 
     def _open(self, table: Table, schema: pa.Schema) -> Any:
@@ -88,7 +119,8 @@ class Store:
             self._engine().con.register(name, pa.Table.from_batches([], schema=schema))
             return self._engine().table(name)
         # Files from before a migration lack its columns; they read as null, in every file or in some.
-        opened = self._engine().read_parquet(files, union_by_name=True)
+        with self._told():
+            opened = self._engine().read_parquet(files, union_by_name=True)
         missing = [field for field in schema if field.name not in opened.columns]
         if missing:
             types = ibis.Schema.from_pyarrow(schema)
@@ -146,7 +178,11 @@ class Store:
 
     def compact(self) -> dict[str, dict[str, int]]:
         """Merges small files and removes those that no longer hold rows."""
-        return {"exchanges": self._exchanges.compact(), "findings": self._findings.compact()}
+        # Hunts and prunings exclude each other, so nobody else writes exchanges; a dismissal may write a finding now.
+        return {
+            "exchanges": self._exchanges.compact(orphans=True),
+            "findings": self._findings.compact(orphans=False),
+        }
 
 
 def _format(moment: Any) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from ._schema import SCHEMA_VERSION
 
 __all__ = ["Table"]
 
+_RESUME = "free disk space or check permissions, then run the same command again: it resumes"
 # zstd's fastest level: embeddings hardly compress, and slower levels cost more than they save.
 _WRITER = WriterProperties(compression="ZSTD", compression_level=1)
 
@@ -30,54 +33,70 @@ class Table:
         """Opens the table, or makes it. Raises IntegrityError when it cannot be read or is newer than we are."""
         self.path = path
         self.schema = schema
-        try:
-            self._delta = DeltaTable(str(path))
-        except TableNotFoundError:
-            path.mkdir(parents=True, exist_ok=True)
-            description = json.dumps({"strongroom_schema": SCHEMA_VERSION})
-            self._delta = DeltaTable.create(str(path), schema, description=description)
-        except (DeltaError, OSError) as error:
-            raise IntegrityError(
-                f"the table cannot be opened: {error}", where=str(path), next="restore it from a backup"
-            ) from error
+        with _told("opened", path, IntegrityError, next="restore it from a backup"):
+            try:
+                self._delta = DeltaTable(str(path))
+            except TableNotFoundError:
+                self._create()
         self._migrate()
+
+    def _create(self) -> None:
+        with _told("made", self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            description = json.dumps({"strongroom_schema": SCHEMA_VERSION})
+            self._delta = DeltaTable.create(str(self.path), self.schema, description=description)
 
     def append(self, batches: Sequence[pa.RecordBatch], *, note: dict[str, str] | None = None) -> None:
         """Commits all rows or none. Raises StrongroomError when the disk is full or not writable."""
-        try:
+        # As one chunk: delta-rs writes several at once, in any order.
+        rows = pa.Table.from_batches(batches, schema=self.schema).combine_chunks()
+        self._check_space(rows.nbytes)
+        with _told("written to", self.path):
             write_deltalake(
                 self._delta,
-                # As one chunk: delta-rs writes several at once, in any order.
-                pa.Table.from_batches(batches, schema=self.schema).combine_chunks(),
+                rows,
                 mode="append",
                 writer_properties=_WRITER,
                 commit_properties=CommitProperties(custom_metadata=note) if note else None,
             )
-        except (DeltaError, OSError) as error:
+
+    def _check_space(self, needed: int) -> None:
+        """Rather than fill the disk: others write to it too, and delta-rs panics loudly on its way to the error."""
+        with _told("written to", self.path):
+            free = shutil.disk_usage(self.path).free
+        if free < needed:
             raise StrongroomError(
-                f"rows could not be written: {error}",
+                f"the disk is full: {free >> 10:,} KiB are free, rows of {needed >> 10:,} KiB wait",
                 where=str(self.path),
-                next="free disk space or check permissions, then run the same command again: it resumes",
-            ) from error
+                next=_RESUME,
+            )
 
     def files(self) -> list[str]:
         """The Parquet files that hold the table's rows now."""
-        self._delta.update_incremental()
-        return self._delta.file_uris()
+        with _told("read", self.path, IntegrityError, next="restore it from a backup"):
+            self._delta.update_incremental()
+            return self._delta.file_uris()
 
     def delete(self, predicate: str) -> int:
         """Deletes the rows that match an SQL predicate and returns their number. Their bytes go with `compact`."""
-        return int(self._delta.delete(predicate).get("num_deleted_rows") or 0)
+        with _told("pruned", self.path):
+            return int(self._delta.delete(predicate).get("num_deleted_rows") or 0)
 
-    def compact(self) -> dict[str, int]:
+    def compact(self, *, orphans: bool) -> dict[str, int]:
         """Merges small files, then removes files that no longer hold rows. Returns counts.
 
-        Removal does not wait: a reader that opened the table before must open it again.
+        `orphans`: remove what killed writers left too; then nobody else may be writing. Removal does not wait: a
+        reader that opened the table before must open it again.
         """
-        self._delta.update_incremental()
-        merged = self._delta.optimize.compact(writer_properties=_WRITER)
-        removed = self._delta.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
-        self._delta.create_checkpoint()
+        with _told("compacted", self.path):
+            self._delta.update_incremental()
+            merged = self._delta.optimize.compact(writer_properties=_WRITER)
+            removed = self._delta.vacuum(
+                retention_hours=0, enforce_retention_duration=False, dry_run=False, full=orphans
+            )
+            self._delta.create_checkpoint()
+            for left in self.path.rglob("*#*") if orphans else ():
+                left.unlink()  # half-written files, which vacuum does not know
         return {
             "files_merged": int(merged["numFilesRemoved"]),
             "files_written": int(merged["numFilesAdded"]),
@@ -111,6 +130,10 @@ class Table:
             )
         present = {field.name for field in self._delta.schema().fields}
         missing = [field for field in self.schema if field.name not in present]
+        with _told("migrated", self.path):
+            self._add(missing, version)
+
+    def _add(self, missing: list[pa.Field], version: int) -> None:
         if missing:
             # An empty append with schema evolution adds the columns; old rows read as null.
             empty = pa.Table.from_batches([], schema=self.schema)
@@ -120,3 +143,14 @@ class Table:
             description = json.dumps({"strongroom_schema": SCHEMA_VERSION})
             self._delta.alter.set_table_description(description)
             self._delta.update_incremental()
+
+
+@contextlib.contextmanager
+def _told(
+    what: str, path: Path, kind: type[StrongroomError] = StrongroomError, *, next: str = _RESUME
+) -> Iterator[None]:
+    """Tells the errors of delta-rs and of the disk as ours."""
+    try:
+        yield
+    except (DeltaError, OSError, pa.ArrowException) as error:
+        raise kind(f"the table cannot be {what}: {error}", where=str(path), next=next) from error
