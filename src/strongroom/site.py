@@ -55,6 +55,7 @@ class Site:
     @classmethod
     def create(cls, path: Path, *, keep_text: bool = False) -> Site:
         """Makes a site in a new or empty directory. Raises UsageError when something is there already."""
+        _check_name(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             there = "a site is there already" if (path / "strongroom.toml").exists() else "the directory is not empty"
             raise UsageError(there, where=str(path), next="choose another directory")
@@ -76,6 +77,7 @@ class Site:
     @classmethod
     def open(cls, path: Path) -> Site:
         """Opens a site. Raises InputError when there is none, UsageError for its configuration, IntegrityError."""
+        _check_name(path)
         try:
             text = (path / "strongroom.toml").read_bytes()
         except FileNotFoundError:
@@ -181,6 +183,13 @@ def _temporary_path(words: Sequence[str], *, keep_text: bool, options: Sequence[
 def _streamed(words: Sequence[str]) -> bool:
     """Whether something comes through a pipe, whose content is gone once it is read."""
     return any(word == "-" or word.startswith(("/dev/fd/", "/proc/self/fd/")) for word in words)
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UsageError("the directory's name is no UTF-8", next="choose another directory") from None
 
 
 def _template(keep_text: bool) -> str:

@@ -247,3 +247,110 @@ def test_help_is_there_for_every_command(tmp_path: Path) -> None:
         ["store", "prune"],
     ):
         assert b"Usage" in run(*words, "--help", cwd=tmp_path, code=0).stdout
+
+
+def test_an_output_never_replaces_a_log_a_pipe_or_another_output(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    write_log(tmp_path / "logs" / "a.jsonl", campaign=0, honest=25)
+    before = (tmp_path / "logs" / "a.jsonl").read_bytes()
+    for words in (["logs"], ["logs/*.jsonl"], ["logs/a.jsonl"]):
+        run("hunt", *words, "--report", "logs/a.jsonl", cwd=tmp_path, code=2)
+    run("hunt", "logs", "--report", "x", "--csv", "x", cwd=tmp_path, code=2)
+    assert (tmp_path / "logs" / "a.jsonl").read_bytes() == before
+    (tmp_path / "real.html").write_text("old")
+    (tmp_path / "link.html").symlink_to("real.html")
+    run("hunt", "logs", "--report", "link.html", cwd=tmp_path, code=0)
+    assert (tmp_path / "link.html").is_symlink()
+    assert "<html" in (tmp_path / "real.html").read_text()
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    run("hunt", "logs", "--csv", "pipe", cwd=tmp_path, code=0)
+    assert os.read(reader, 4) == b"kind"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_evidence_comes_from_the_window_that_was_searched(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=20)
+    run("init", "site", "--yes", cwd=tmp_path, code=0)
+    run("hunt", "a.jsonl", "--site", "site", cwd=tmp_path, code=1)
+    done = run(
+        "hunt", "--site", "site", "--since", "2026-11-05", "--until", "2026-11-12", "--json", cwd=tmp_path, code=1
+    )
+    (campaign,) = json.loads(done.stdout)["campaigns"]
+    times = [example["time"] for evidence in campaign["evidence"] for example in evidence["examples"]]
+    assert times
+    assert all("2026-11-05" <= time < "2026-11-12" for time in [*times, campaign["first_seen"], campaign["last_seen"]])
+    members = set(campaign["accounts"])
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    own = [line["time"] for line in lines if line["account"] in members and "2026-11-05" <= line["time"] < "2026-11-12"]
+    assert (campaign["first_seen"], campaign["last_seen"]) == (min(own), max(own))
+
+
+def test_a_revived_campaign_is_no_longer_listed_as_dismissed(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=20)
+    run("init", "site", "--yes", cwd=tmp_path, code=0)
+    first = json.loads(run("hunt", "a.jsonl", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
+    identifier = first["campaigns"][0]["id"]
+    run("finding", "dismiss", identifier, "--reason", "ours", "--site", "site", cwd=tmp_path, code=0)
+    (row,) = json.loads(run("finding", "list", "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
+    assert row["status"] == "dismissed"
+    write_log(tmp_path / "b.jsonl", campaign=40)
+    run("hunt", "b.jsonl", "--site", "site", cwd=tmp_path, code=1)
+    (row,) = json.loads(run("finding", "list", "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
+    assert row["status"] == "known"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--since", "999999999d"],
+        ["--since", "9999-12-31T23:59:59.999999-01:00"],
+        ["--since", "0001-01-01T00:00:00+01:00"],
+        ["--since", "2026-11-02", "--until", "2026-11-01"],
+    ],
+)
+def test_a_window_that_can_hold_nothing_is_wrong_use(tmp_path: Path, words: list[str]) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=0, honest=2)
+    run("hunt", "a.jsonl", *words, cwd=tmp_path, code=2)
+
+
+def test_credentials_in_addresses_and_prompts_in_wrong_fields_reach_no_output(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("user,ts,body\nu1,2026-11-01T00:00:00Z,a secret prompt\n" * 2)
+    address = "https://me:SECRETPW@127.0.0.1:9/x.jsonl?X-Amz-Signature=SECRETSIG"
+    write_log(tmp_path / "a.jsonl", campaign=0, honest=25)
+    swapped = ["--map", "account=user", "--map", "time=body", "--map", "prompt=ts"]
+    done = [
+        run("hunt", address, "a.jsonl", "--report", "r.html", "--rejects", "r.jsonl", cwd=tmp_path, code=0),
+        run("hunt", address, "--json", cwd=tmp_path, code=3),
+        run("hunt", "m.csv", *swapped, "--rejects", "m.jsonl", cwd=tmp_path, code=3),
+    ]
+    said = b"".join(one.stdout + one.stderr for one in done)
+    said += b"".join((tmp_path / name).read_bytes() for name in ("r.html", "r.jsonl", "m.jsonl"))
+    assert b"SECRET" not in said
+    assert b"secret prompt" not in said
+
+
+def test_a_file_name_that_is_no_utf_8_is_read_like_others(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    write_log(tmp_path / "logs" / os.fsdecode(b"caf\xe9.jsonl"), campaign=0, honest=25)
+    verdict = json.loads(run("hunt", "logs", "--json", cwd=tmp_path, code=0).stdout)
+    assert verdict["exchanges"] == 750
+
+
+def test_a_full_disk_behind_stdout_is_told(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=0, honest=25)
+    command = [sys.executable, "-c", "import sys; from strongroom.cli import main; sys.exit(main())", "hunt", "a.jsonl"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    for more in ([], ["--json"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [*command, *more],
+                cwd=tmp_path,
+                env=environment,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                timeout=120,
+                check=False,
+            )
+        assert done.returncode == 6, done.stderr.decode()[-600:]

@@ -68,17 +68,16 @@ def main() -> int:
     try:
         code = int(app(standalone_mode=False) or 0)
         return _interrupted() if code == INTERRUPTED else code  # Typer makes this code of a Ctrl-C itself
-    except StrongroomError as error:
-        print_error(error, json=json)
-        return error.exit_code
-    except _WrongUse as error:
-        return _wrong_use(error, json=json)
-    except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
     except BrokenPipeError:
         # Whoever read our output has had enough. Keep Python from complaining once more at exit.
         sys.stdout = None
         return 0
+    except (StrongroomError, OSError) as error:
+        return _failed(error, json=json)
+    except _WrongUse as error:
+        return _wrong_use(error, json=json)
+    except (KeyboardInterrupt, typer.Abort):
+        return _interrupted()
     except Exception as error:
         return _our_fault(error)
 
@@ -86,6 +85,13 @@ def main() -> int:
 def _interrupted() -> int:
     sys.stderr.write("interrupted; what was read is kept, the same command continues\n")
     return INTERRUPTED
+
+
+def _failed(error: StrongroomError | OSError, *, json: bool) -> int:
+    if isinstance(error, OSError):  # stdout on a full disk, a file that went away
+        error = StrongroomError(f"it could not be done: {error.strerror}", where=str(error.filename or ""))
+    print_error(error, json=json)
+    return error.exit_code
 
 
 def _wrong_use(error: Any, *, json: bool) -> int:

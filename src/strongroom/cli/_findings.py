@@ -9,8 +9,9 @@ import typer
 
 from strongroom.core.clock import now
 from strongroom.core.errors import InputError
+from strongroom.core.ids import check_id
 
-from ._options import Json, SiteOption, moment, need_site
+from ._options import Json, SiteOption, need_site, window_of
 from ._output import print_facts, print_json, print_table
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def explain(
     """Say why an account is linked to others, or why not. Needs the site of a hunt."""
     from strongroom.detect.campaign import explain as explain_account
 
-    window = (moment(since, "--since"), moment(until, "--until"))
+    window = window_of(since, until)
     opened = need_site(context, site)
     found = explain_account(opened.store, account, since=window[0], until=window[1])
     if json:
@@ -97,6 +98,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one campaign with its evidence."""
+    check_id(id)
     opened = need_site(context, site)
     row = next((r for r in _latest(opened) if r["id"] == id), None)
     if row is None:
@@ -137,12 +139,11 @@ def dismiss(
 
 def _latest(site: Site) -> list[dict[str, Any]]:
     rows = {row["id"]: row for row in site.store.findings("campaign")}
-    reasons = {row["id"]: row["document"]["reason"] for row in site.store.findings("dismissal")}
-    return [
-        {
-            **row,
-            "status": "dismissed" if key in reasons else row["document"]["status"],
-            "reason": reasons.get(key, ""),
-        }
-        for key, row in rows.items()
-    ]
+    dismissals = {row["id"]: row for row in site.store.findings("dismissal")}
+    for key, row in rows.items():
+        dismissal = dismissals.get(key)
+        # A later hunt that reports it again has found more than was dismissed.
+        still = dismissal is not None and dismissal["time"] >= row["time"]
+        row["status"] = "dismissed" if still else row["document"]["status"]
+        row["reason"] = dismissal["document"]["reason"] if dismissal and row["status"] == "dismissed" else ""
+    return list(rows.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shlex
 import sys
@@ -17,7 +18,7 @@ from strongroom import __version__
 from strongroom.core.clock import now
 from strongroom.core.errors import InputError, StrongroomError, UsageError
 
-from ._options import Json, SiteOption, check_writable, given_site, moment
+from ._options import Json, SiteOption, check_writable, given_site, window_of, write_output
 from ._output import print_json, stdout, watching
 
 if TYPE_CHECKING:
@@ -60,14 +61,12 @@ def hunt(
     """
     words = list(logs or [])
     reader = _reader(format, map or [])
-    window = (moment(since, "--since"), moment(until, "--until"))
-    for path, option in ((report, "--report"), (csv, "--csv"), (rejects, "--rejects")):
-        check_writable(path, option)
-        _check_no_log(path, option, words)
+    window = window_of(since, until)
+    _check_outputs({"--report": report, "--csv": csv, "--rejects": rejects}, words)
     reading = [format, *sorted(map or [])]
     with _site(given_site(context, site), words, reading) as opened, _rejects(opened, rejects) as places:
         from strongroom.hunt import Hunt, run_hunt
-        from strongroom.ingest import Settings
+        from strongroom.ingest import Settings, readable
 
         with watching() as watcher:
             verdict, circumstances = run_hunt(
@@ -77,7 +76,7 @@ def hunt(
                     settings=Settings(
                         opened.site.sketch_key, opened.site.configuration.keep_text, since=window[0], until=window[1]
                     ),
-                    command=shlex.join(["strongroom", *sys.argv[1:]]),
+                    command=shlex.join(["strongroom", *(readable(word) for word in sys.argv[1:])]),
                     version=__version__,
                     site="" if opened.temporary else str(opened.site.path),
                     reader=reader,
@@ -104,33 +103,35 @@ def publish(
     else:
         print_verdict(verdict, circumstances, stdout())
     if report is not None:
-        _write(report, render_html(verdict, circumstances))
+        write_output(report, render_html(verdict, circumstances))
         sys.stderr.write(f"report: {report}\n")
     if csv is not None:
-        _write(csv, render_csv(verdict))
+        write_output(csv, render_csv(verdict))
         sys.stderr.write(f"accounts: {csv}\n")
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: an older report stays until the new one is complete."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise StrongroomError(
-            f"the file cannot be written: {error.strerror}", where=str(path), next="check space and permissions"
-        ) from error
-
-
-def _check_no_log(path: Path | None, option: str, words: list[str]) -> None:
-    """Raises UsageError rather than write over a log that is to be read."""
-    for word in words:
-        with contextlib.suppress(OSError, ValueError):
-            if path is not None and path.samefile(word):
+def _check_outputs(outputs: dict[str, Path | None], words: list[str]) -> None:
+    """Raises UsageError for what cannot be written, for two outputs in one file, and rather than write over a log."""
+    named = {option: path for option, path in outputs.items() if path is not None}
+    for option, path in named.items():
+        check_writable(path, option)
+        if any(path.resolve() == other.resolve() for name, other in named.items() if name != option):
+            raise UsageError("two outputs go to one file", where=f"{option} {path}", next="name another file")
+        with contextlib.suppress(ValueError):
+            if any(_reads(word, path) for word in words):
                 raise UsageError("this is one of the logs", where=f"{option} {path}", next="name another file")
+
+
+def _reads(word: str, path: Path) -> bool:
+    """Whether a hunt in `word` reads the file that is at `path`."""
+    if not path.is_file() or word == "-" or "://" in word:
+        return False
+    for found in [word] if os.path.lexists(word) else glob.glob(word, recursive=True):  # noqa: PTH207
+        with contextlib.suppress(OSError):
+            folder = Path(found)
+            if path.samefile(folder) or (folder.is_dir() and path.resolve().is_relative_to(folder.resolve())):
+                return True
+    return False
 
 
 class _Opened:
@@ -201,7 +202,7 @@ def _unwritable(path: Path, error: OSError) -> StrongroomError:
 
 
 def _reader(format: str, mapping: list[str]) -> Reader | None:
-    if format and mapping and format != "mapped":
+    if format and mapping:
         raise UsageError("--format and --map exclude each other", next="give one of them")
     if mapping:
         from strongroom.ingest import MappedReader, parse_mapping

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from strongroom.core.clock import now, parse_duration, parse_time
-from strongroom.core.errors import InputError, UsageError
+from strongroom.core.errors import InputError, StrongroomError, UsageError
 
 if TYPE_CHECKING:
     from strongroom.site import Site
 
-__all__ = ["Json", "SiteOption", "check_writable", "given_site", "moment", "need_site"]
+__all__ = ["Json", "SiteOption", "check_writable", "given_site", "need_site", "window_of", "write_output"]
+
+EARLIEST, LATEST = 0, 7_258_118_400_000_000
+"""1970 and 2200, in microseconds since 1970."""
 
 SiteOption = Annotated[
     str, typer.Option("--site", metavar="DIR", help="The site's directory (or STRONGROOM_SITE).", show_default=False)
@@ -44,9 +49,13 @@ def moment(text: str, option: str) -> int | None:
     if not text:
         return None
     try:
-        return parse_time(text)
-    except ValueError:
+        time = parse_time(text)
+    except (ValueError, OverflowError):
         pass
+    else:
+        if not EARLIEST <= time < LATEST:
+            raise UsageError(f"'{text}' is out of range", where=option, next="times lie between 1970 and 2200")
+        return time
     try:
         return now() - parse_duration(text)
     except UsageError:
@@ -57,6 +66,14 @@ def moment(text: str, option: str) -> int | None:
         ) from None
 
 
+def window_of(since: str, until: str) -> tuple[int | None, int | None]:
+    """What `--since` and `--until` say. Raises UsageError, also for a window that can hold nothing."""
+    first, last = moment(since, "--since"), moment(until, "--until")
+    if first is not None and last is not None and first >= last:
+        raise UsageError("the window ends before it begins", where="--since, --until", next="exchange the two")
+    return first, last
+
+
 def check_writable(path: Path | None, option: str) -> None:
     """Raises UsageError now rather than after an hour of work."""
     if path is None:
@@ -65,3 +82,27 @@ def check_writable(path: Path | None, option: str) -> None:
         raise UsageError("this is a directory", where=f"{option} {path}", next="name a file")
     if not path.parent.is_dir():
         raise UsageError("there is no such directory", where=f"{option} {path}", next=f"mkdir {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError("this may not be written to", where=f"{option} {path}", next="name another file")
+
+
+def write_output(path: Path, text: str) -> None:
+    """A regular file is there whole or not at all, an older one stays until then; a device or pipe is written to."""
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            with target.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            return
+        temporary = target.with_name(f".{target.name}.part")
+        try:
+            temporary.write_text(text, encoding="utf-8", newline="")
+            temporary.replace(target)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+    except OSError as error:
+        raise StrongroomError(
+            f"the file cannot be written: {error.strerror}", where=str(path), next="check space and permissions"
+        ) from error

@@ -17,6 +17,7 @@ __all__ = ["Clock", "format_time", "now", "parse_duration", "parse_time"]
 Clock = Callable[[], int]
 """Returns microseconds since 1970-01-01T00:00:00Z."""
 
+MAX_DURATION = 100 * 366 * 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DURATION = re.compile(r"(\d+)\s*([smhdw])")
@@ -54,4 +55,7 @@ def parse_duration(text: str) -> int:
     match = _DURATION.fullmatch(text.strip())
     if not match:
         raise UsageError(f"'{text}' is not a duration", next="write a number and s, m, h, d or w, such as 90d")
-    return int(match[1]) * _UNIT_SECONDS[match[2]] * 1_000_000
+    seconds = int(match[1][:12]) * _UNIT_SECONDS[match[2]]
+    if len(match[1]) > 12 or seconds > MAX_DURATION:
+        raise UsageError(f"'{text[:40]}' is too long", next="a hundred years are the longest duration")
+    return seconds * 1_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,9 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
     since, until = hunt.settings.since, hunt.settings.until
     result = find_campaigns(hunt.store, since=since, until=until, progress=watcher.step)
     earlier = earlier_campaigns(hunt.store)
-    campaigns = [_campaign(found, earlier, now) for found in result.campaigns] if result else []
+    found = result.campaigns if result else []
+    same = match(found, earlier)
+    campaigns = [_campaign(one, known, now, hunt.site) for one, known in zip(found, same, strict=True)]
     verdict = _verdict(result, campaigns, report)
     circumstances = Circumstances(
         created=format_time(now),
@@ -91,8 +94,7 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
     return verdict, circumstances
 
 
-def _campaign(found: Found, earlier: list[Earlier], now: int) -> Campaign:
-    same = match(found, earlier)
+def _campaign(found: Found, same: Earlier | None, now: int, site: str) -> Campaign:
     return Campaign(
         id=same.id if same else new_id("cmp", now),
         accounts=found.accounts,
@@ -104,18 +106,21 @@ def _campaign(found: Found, earlier: list[Earlier], now: int) -> Campaign:
         objective=found.objective,
         techniques=TECHNIQUES,
         evidence=found.evidence,
-        recommended=_recommended(found),
+        recommended=_recommended(found, site),
         first_seen=found.first_seen,
         last_seen=found.last_seen,
         status=("dismissed" if same.silences(found) else "known") if same else "new",
     )
 
 
-def _recommended(found: Found) -> list[str]:
+def _recommended(found: Found, site: str) -> list[str]:
     kinds = {evidence.kind for evidence in found.evidence}
+    explain = f"`{shlex.join(['strongroom', 'explain', 'ACCOUNT', '--site', site])}`"
+    if not site:
+        explain = "`strongroom explain ACCOUNT --site DIR` (after a hunt with `--site`; see `strongroom init`)"
     steps = [
-        "Look at the examples in the logs, and at two or three accounts with `strongroom explain ACCOUNT`, "
-        "before anything is done to them.",
+        f"Look at the examples in the logs, and at two or three accounts with {explain}, before anything is done to "
+        "them.",
         "Keep the logs of these accounts from deletion; they are evidence.",
     ]
     if kinds & {"address", "payment", "tls", "credential"}:
@@ -130,12 +135,6 @@ def _recommended(found: Found) -> list[str]:
 
 def _verdict(result: Result | None, campaigns: list[Campaign], report: IngestReport) -> Verdict:
     not_examined = list(result.not_examined) if result else ["The window holds no exchange."]
-    if report.without_text:
-        not_examined.insert(
-            0,
-            f"{report.without_text:,} of the exchanges that were read carry no prompt text (metadata only, or "
-            "prompts not logged): their accounts are counted, not compared by what they ask.",
-        )
     return Verdict(
         exchanges=result.exchanges if result else 0,
         accounts=result.accounts if result else 0,

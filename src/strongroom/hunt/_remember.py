@@ -58,13 +58,22 @@ def earlier_campaigns(store: Store) -> list[Earlier]:
     return found[::-1]
 
 
-def match(found: Found, earlier: list[Earlier]) -> Earlier | None:
-    """The earlier campaign that `found` is, by its accounts: the one with most in common."""
-    own = set(found.accounts)
-    best = max(earlier, key=lambda one: len(one.accounts & own), default=None)
-    if best is None or len(best.accounts & own) < SAME * min(len(own), len(best.accounts)):
-        return None
-    return best
+def match(found: list[Found], earlier: list[Earlier]) -> list[Earlier | None]:
+    """For each campaign the earlier one that it is, by its accounts. No earlier one is two: most in common first."""
+    pairs = []
+    for place, one in enumerate(found):
+        own = set(one.accounts)
+        for number, other in enumerate(earlier):
+            common = len(own & other.accounts)
+            if common and common >= SAME * min(len(own), len(other.accounts)):
+                pairs.append((-common, place, number))
+    matched: list[Earlier | None] = [None] * len(found)
+    taken: set[int] = set()
+    for _, place, number in sorted(pairs):
+        if matched[place] is None and number not in taken:
+            matched[place] = earlier[number]
+            taken.add(number)
+    return matched
 
 
 def dismiss(store: Store, identifier: str, reason: str, now: int) -> int:

@@ -304,12 +304,19 @@ def _scalar(value: Any) -> str:
     return "not known" if value is None else sentence(str(value))
 
 
+OUTSIDE = "outside the window"
+
+
 def unseen(verdict: Verdict, circumstances: Circumstances) -> list[str]:
     """What could not be seen, in sentences: the reasons why silence is not proof."""
     told = [sentence(reason) for reason in verdict.not_examined]
-    skipped = sum(verdict.skipped.values())
+    outside = verdict.skipped.get(OUTSIDE, 0)
+    if outside:
+        told.append(f"{plural(outside, 'exchange')} outside the window that was asked for.")
+    skipped = sum(verdict.skipped.values()) - outside
     if skipped:
-        reasons = ", ".join(f"{number(count)} {reason}" for reason, count in skipped_in_words(verdict)[:8])
+        unusable = [row for row in skipped_in_words(verdict) if row[0] != OUTSIDE]
+        reasons = ", ".join(f"{number(count)} {reason}" for reason, count in unusable[:8])
         where = f" Their places stand in {name(circumstances.rejects_file)}." if circumstances.rejects_file else ""
         told.append(f"{plural(skipped, 'record')} could not be used: {reasons}.{where}")
     unknown = [source for source in circumstances.inputs if not source.format]

@@ -4,6 +4,7 @@ Third parties write readers against `strongroom.ingest.reader`.
 """
 
 from ._ingest import IngestReport, Progress, SourceReport, ingest
+from ._sources import readable
 from ._work import Settings
 from .readers import MappedReader, all_readers, parse_mapping, reader_named
 
@@ -16,5 +17,6 @@ __all__ = [
     "all_readers",
     "ingest",
     "parse_mapping",
+    "readable",
     "reader_named",
 ]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from strongroom.core.errors import InputError, UsageError
 
-__all__ = ["Source", "find_sources"]
+__all__ = ["Source", "find_sources", "readable"]
 
 MAX_SOURCES = 1_000_000
+_ADDRESS = re.compile(r"(\w+://)(?:[^/\s@?]*@)?([^\s?]*)(?:\?\S*)?")
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,26 @@ def find_sources(words: Sequence[str]) -> tuple[list[Source], list[Unreadable]]:
     for word in words:
         for found in _expand(word):
             if isinstance(found, Source):
-                sources.setdefault(found.identity or found.path, found)
+                sources.setdefault(found.identity or found.path, replace(found, path=readable(found.path)))
             else:
-                unreadable.append(found)
+                unreadable.append(Unreadable(readable(found.path), readable(found.reason)))
             if len(sources) > MAX_SOURCES:
                 raise UsageError(f"more than {MAX_SOURCES:,} files", where=word, next="name fewer at a time")
     if not sources:
         tried = "; ".join(f"{u.path}: {u.reason}" for u in unreadable[:5])
         raise InputError(f"nothing to read: {tried}", next="name a log file, a directory, a glob or -")
     return list(sources.values()), unreadable
+
+
+def readable(text: str) -> str:
+    """A name or message as it may stand in reports: addresses without password and query, which hold credentials,
+    and bytes that are no UTF-8 as escapes.
+
+    >>> readable("https://me:secret@host/a.jsonl?X-Signature=secret")
+    'https://host/a.jsonl'
+    """
+    text = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return _ADDRESS.sub(r"\1\2", text)
 
 
 def _expand(word: str) -> Iterator[Source | Unreadable]:
@@ -142,8 +155,8 @@ def _remote(address: str) -> Iterator[Source | Unreadable]:
         system, path = fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as error:
         raise UsageError(
-            f"{address.partition('://')[0]}:// cannot be opened: {error}",
-            where=address,
+            f"{address.partition('://')[0]}:// cannot be opened: {readable(str(error))}",
+            where=readable(address),
             next="install the extra that reads it, such as pip install 'strongroom[s3]'",
         ) from None
     try:

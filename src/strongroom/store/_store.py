@@ -43,9 +43,9 @@ class Store:
 
     # Exchanges
 
-    def append_exchanges(self, batches: Sequence[pa.RecordBatch], *, note: dict[str, str] | None = None) -> None:
+    def append_exchanges(self, batches: Sequence[pa.RecordBatch]) -> None:
         """Commits all rows or none. Raises StrongroomError."""
-        self._exchanges.append(batches, note=note)
+        self._exchanges.append(batches)
 
     def exchanges(self) -> Any:
         """All stored exchanges as an Ibis table with the columns of EXCHANGES."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from strongroom.core.errors import IntegrityError, StrongroomError
@@ -46,7 +46,7 @@ class Table:
             description = json.dumps({"strongroom_schema": SCHEMA_VERSION})
             self._delta = DeltaTable.create(str(self.path), self.schema, description=description)
 
-    def append(self, batches: Sequence[pa.RecordBatch], *, note: dict[str, str] | None = None) -> None:
+    def append(self, batches: Sequence[pa.RecordBatch]) -> None:
         """Commits all rows or none. Raises StrongroomError when the disk is full or not writable."""
         # As one chunk: delta-rs writes several at once, in any order.
         rows = pa.Table.from_batches(batches, schema=self.schema).combine_chunks()
@@ -57,7 +57,6 @@ class Table:
                 rows,
                 mode="append",
                 writer_properties=_WRITER,
-                commit_properties=CommitProperties(custom_metadata=note) if note else None,
             )
 
     def _check_space(self, needed: int) -> None:

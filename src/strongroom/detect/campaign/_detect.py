@@ -18,7 +18,8 @@ __all__ = ["Related", "Snapshot", "detect", "first_seen_at"]
 
 Index = npt.NDArray[np.intp]
 SEED = 2605_05725
-"""Comparisons draw subjects at random; the same traffic gives the same verdict."""
+"""Comparisons draw subjects at random; on one site the same traffic gives the same verdict. Between sites, whose
+digests have different keys, a filter that forgets one text in a hundred forgets others."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from strongroom.sketch import FLAGS
 from strongroom.store import Store
 
 from ._detect import Snapshot
-from ._features import Features
+from ._features import Features, within
 from ._groups import LIFT, lift
 from ._judge import COMPARISONS, Judged
 from ._ties import Tie
@@ -61,7 +61,7 @@ def _alike(campaign: Judged, snapshot: Snapshot, features: Features, store: Stor
     return Evidence(
         kind="distribution",
         summary=(
-            f"The {size:,} accounts ask interchangeably: over {texts:,} distinct opening prompts, likeness is "
+            f"The {size:,} accounts ask interchangeably: over about {texts:,} distinct opening prompts, likeness is "
             f"{campaign.likeness:.2f} ± {campaign.error:.2f}, where 1 means that a prompt does not tell which "
             "account sent it and 0 is usual between unrelated accounts. "
             f"Of {COMPARISONS} groups made of the other accounts that ask most alike, "
@@ -69,7 +69,7 @@ def _alike(campaign: Judged, snapshot: Snapshot, features: Features, store: Stor
         ),
         subjects=_names(campaign.members, features),
         strength="strong" if campaign.likeness > 0.85 else "moderate",
-        examples=examples(store, _names(campaign.members[:: max(size // EXAMPLES, 1)], features)),
+        examples=examples(store, features, _names(campaign.members[:: max(size // EXAMPLES, 1)], features)),
     )
 
 
@@ -91,7 +91,7 @@ def _templates(campaign: Judged, snapshot: Snapshot, features: Features, store: 
             ),
             subjects=_names(members, features),
             strength=_strength(len(members), len(campaign.members), outside),
-            examples=examples(store, _names(members[:20], features), shingles=tie.shingles),
+            examples=examples(store, features, _names(members[:20], features), shingles=tie.shingles),
         )
     ]
 
@@ -131,7 +131,7 @@ def _shared_facts(campaign: Judged, snapshot: Snapshot, features: Features, stor
                 ),
                 subjects=_names(members, features),
                 strength=_strength(len(members), len(campaign.members), len(outside)),
-                examples=examples(store, _names(ties[0][1][:EXAMPLES], features)),
+                examples=examples(store, features, _names(ties[0][1][:EXAMPLES], features)),
             )
         )
     return found
@@ -155,7 +155,7 @@ def _division(campaign: Judged, snapshot: Snapshot, features: Features) -> list[
     subject, text, _ = features.shared_text
     inside = np.isin(subject, campaign.members)
     _, times = np.unique(text[inside], return_counts=True)
-    repeated = int(times[times > 1].sum())
+    repeated = int((times > 1).sum())
     texts = int(snapshot.questions.texts[campaign.members].sum())
     if repeated > 0.02 * texts or texts < 20 * len(campaign.members):
         return []
@@ -163,7 +163,7 @@ def _division(campaign: Judged, snapshot: Snapshot, features: Features) -> list[
         Evidence(
             kind="division",
             summary=(
-                f"The accounts divide the work: of {texts:,} distinct opening prompts {_number(repeated)} "
+                f"The accounts divide the work: of about {texts:,} distinct opening prompts {_number(repeated)} "
                 "came from more than one of them, although they draw on the same subjects."
             ),
             subjects=_names(campaign.members, features),
@@ -192,7 +192,7 @@ def _indicators(campaign: Judged, features: Features, store: Store) -> list[Evid
                 ),
                 subjects=_names(flagged, features),
                 strength="moderate",
-                examples=examples(store, _names(flagged[:20], features), flag=FLAGS[name]),
+                examples=examples(store, features, _names(flagged[:20], features), flag=FLAGS[name]),
             )
         )
     return found
@@ -213,9 +213,11 @@ def _names(members: Index, features: Features) -> list[str]:
     return [features.subjects[i] for i in members[:ACCOUNTS_NAMED]]
 
 
-def examples(store: Store, subjects: list[str], *, shingles: tuple[int, ...] = (), flag: int = 0) -> list[Example]:
-    """The first stored exchange of up to three of `subjects`, with a given shingle or flag if one is asked for."""
-    table = store.exchanges()
+def examples(
+    store: Store, features: Features, subjects: list[str], *, shingles: tuple[int, ...] = (), flag: int = 0
+) -> list[Example]:
+    """The first exchange in the window of up to three of `subjects`, with a given shingle or flag if asked for."""
+    table = within(store.exchanges(), features)
     rows = table.filter(table.subject.isin(subjects[:50]) & (table.words > 0))
     if flag:
         rows = rows.filter((rows.flags & flag) > 0)

@@ -77,7 +77,7 @@ def explain(store: Store, account: str, *, since: int | None = None, until: int 
         nearest.append(
             Neighbour(
                 account=features.subjects[other],
-                likeness=round(float(likeness[i]), 3),
+                likeness=round(min(float(likeness[i]), 1.0), 3),
                 shared=sorted(shared.get(other, ())),
                 in_campaign=bool(in_campaign[other]),
                 openly_related=bool(snapshot.openly.related(own, np.array([other]))[0, 0]),
@@ -92,7 +92,7 @@ def explain(store: Store, account: str, *, since: int | None = None, until: int 
         texts=int(questions.texts[me]),
         compared=bool(questions.able[me]),
         campaign=[features.subjects[i] for i in home] if inside and home is not None else [],
-        likeness_to_campaign=None if value is None else round(value, 3),
+        likeness_to_campaign=None if value is None else round(min(value, 1.0), 3),
         tied_to_campaign=tied,
         nearest=nearest,
         reasons=_reasons(bool(questions.able[me]), int(questions.texts[me]), inside, value, tied),
@@ -127,7 +127,7 @@ def _campaign_of(
 def _reasons(able: bool, texts: int, inside: bool, value: float | None, tied: list[str]) -> list[str]:
     if not able:
         return [
-            f"It sent {texts} distinct opening prompts; {MIN_TEXTS} are needed before it is compared with anyone. "
+            f"Distinct opening prompts that it sent: {texts}; {MIN_TEXTS} are needed to compare it with anyone. "
             "It is in no campaign."
         ]
     if value is None:
@@ -135,7 +135,7 @@ def _reasons(able: bool, texts: int, inside: bool, value: float | None, tied: li
     shares = f"it shares {', '.join(tied)} with members" if tied else "it shares nothing with its members"
     if inside:
         return [
-            f"It is in a campaign: its prompts are as alike to the members' as {value:.2f} "
+            f"It is in a campaign: its prompts are as alike to the members' as {min(value, 1):.2f} "
             f"(1: interchangeable, 0: as strangers; members have at least {KEEP}), and {shares}.",
             "It would leave the campaign if its other prompts, so far not in these logs, differ from the members' "
             "or if what it shares with them has an honest source. Ask for both before acting.",

@@ -24,7 +24,7 @@ from strongroom.store import Store
 
 from ._bounded import MIN_SHARED, SeenTexts, SharedShingles
 
-__all__ = ["FACTS", "Fact", "Features", "read_features"]
+__all__ = ["FACTS", "Fact", "Features", "read_features", "within"]
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -59,6 +59,7 @@ class Features:
     start: int
     rows: int
     """Exchanges, with and without text."""
+    without_text: int
     exchanges: Int64s
     """(subjects, slices), and so are the next two."""
     tokens_out: Int64s
@@ -83,6 +84,12 @@ def read_features(store: Store, *, since: int | None, until: int | None) -> Feat
     return reader.read() if reader.rows else None
 
 
+def within(table: Any, features: Features) -> Any:
+    """The rows of a table of exchanges that the features were read from."""
+    end = int(features.edges[-1])
+    return table.filter((table.time >= _instant(features.start)) & (table.time < _instant(end)))
+
+
 class _Reader:
     def __init__(self, store: Store, since: int | None, until: int | None) -> None:
         self._store = store
@@ -92,9 +99,17 @@ class _Reader:
         if until is not None:
             table = table.filter(table.time < _instant(until))
         self._table = table
-        window = store.table(table.aggregate(rows=table.count(), first=table.time.min(), last=table.time.max()))
+        window = store.table(
+            table.aggregate(
+                rows=table.count(),
+                without_text=(table.words.fill_null(0) == 0).sum(),
+                first=table.time.min(),
+                last=table.time.max(),
+            )
+        )
         self.rows = int(window["rows"][0].as_py())
         if self.rows:
+            self._without_text = int(window["without_text"][0].as_py())
             self._start = window["first"][0].value
             self._end = window["last"][0].value + 1
 
@@ -114,6 +129,7 @@ class _Reader:
             edges=edges.astype(np.int64),
             start=self._start,
             rows=self.rows,
+            without_text=self._without_text,
             exchanges=exchanges,
             tokens_out=tokens_out,
             texts=texts,

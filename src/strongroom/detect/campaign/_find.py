@@ -15,7 +15,7 @@ from strongroom.store import Store
 from ._detect import Related, Snapshot, detect, first_seen_at
 from ._distance import MIN_TEXTS
 from ._evidence import evidence_of, examples
-from ._features import Fact, Features, read_features
+from ._features import Fact, Features, read_features, within
 from ._groups import MIN_GROUP
 from ._judge import MAX_P, MIN_LIKENESS, Judged
 from ._objective import objective
@@ -128,13 +128,11 @@ def _found(campaign: Judged, slices: int, snapshot: Snapshot, features: Features
 def _span(accounts: list[str], features: Features, store: Store) -> tuple[str, str]:
     import pyarrow as pa
 
-    table = store.exchanges()
+    table = within(store.exchanges(), features)
     inside = table.filter(table.subject.isin(accounts))
     row = store.table(inside.aggregate(first=inside.time.min(), last=inside.time.max()))
     first, last = row["first"].cast(pa.int64())[0].as_py(), row["last"].cast(pa.int64())[0].as_py()
-    # The store may hold rows outside the window that was searched.
-    end = int(features.edges[-1]) - 1
-    return format_time(max(first, features.start)), format_time(min(last, end))
+    return format_time(first), format_time(last)
 
 
 def _drawn(members: Index, snapshot: Snapshot, features: Features) -> list[tuple[str, str, str, float]]:
@@ -189,7 +187,7 @@ def _related(group: Related, features: Features, store: Store) -> RelatedGroup:
                 ),
                 subjects=names[:400],
                 strength="strong",
-                examples=examples(store, names[:3]),
+                examples=examples(store, features, names[:3]),
             )
         ],
     )
@@ -198,6 +196,11 @@ def _related(group: Related, features: Features, store: Store) -> RelatedGroup:
 def _not_examined(features: Features, snapshot: Snapshot, exchanges: npt.NDArray[np.int64]) -> list[str]:
     able = snapshot.questions.able
     said = []
+    if features.without_text:
+        said.append(
+            f"{features.without_text:,} exchanges carry no prompt text (metadata only, or prompts not logged): their "
+            "accounts are counted, not compared by what they ask."
+        )
     few = int((~able & (exchanges > 0)).sum())
     if few:
         said.append(

@@ -48,7 +48,7 @@ def microseconds(value: object) -> int:
         raise RecordError("wrong type", "time is neither text nor a number")
     if EARLIEST <= time < LATEST:
         return time
-    raise RecordError("time out of range", f"{str(value)[:40]} is not between 2015 and 2100")
+    raise RecordError("time out of range", "the time is not between 2015 and 2100")
 
 
 def microseconds_or_absent(value: object) -> int:
@@ -84,4 +84,4 @@ def _unusual(text: str) -> int:
         return microseconds(text[:-4] + "Z")
     elif text[16:19] == ":60":
         return microseconds(text[:17] + "59" + text[19:]) + 1_000_000
-    raise RecordError("time out of range", f"'{text[:40]}' is not a time")
+    raise RecordError("time out of range", "the text is not a time")

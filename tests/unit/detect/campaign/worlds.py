@@ -69,6 +69,7 @@ class World:
             edges=np.arange(1, slices + 1, dtype=np.int64) * 86_400_000_000,
             start=0,
             rows=int(texts.sum()),
+            without_text=0,
             exchanges=texts.astype(np.int64),
             tokens_out=texts.astype(np.int64) * 100,
             texts=texts,
