@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,14 @@ def shared() -> Path:
     if not SHARED.is_dir():
         missing(f"the shared data is not at {SHARED} (set STRONGROOM_SHARED)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """Chromium's command."""
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    if found is None:
+        missing("Chromium is not installed (scripts/system-deps installs it)")
+    return str(found)
