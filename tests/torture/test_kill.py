@@ -37,7 +37,7 @@ def test_a_hunt_that_is_killed_again_and_again_ends_with_the_rows_of_one_that_is
         sites += 1
         for attempt in range(1000):
             hunt = start(HUNT, *words, site, cwd=tmp_path)
-            time.sleep(rng.uniform(0.2, whole * 1.1))
+            time.sleep(rng.uniform(0.3, whole))
             alive, said = kill(hunt, group=rng.random() < 0.5)
             if not alive:
                 assert hunt.returncode == 0, said
