@@ -89,8 +89,14 @@ class Site:
     @classmethod
     def find(cls, given: str | None) -> Site | None:
         """The site that `--site` or STRONGROOM_SITE names, or None when neither does."""
+        path = cls.named(given)
+        return cls.open(path) if path else None
+
+    @staticmethod
+    def named(given: str | None) -> Path | None:
+        """The directory that `--site` or STRONGROOM_SITE names, whether or not a site is there."""
         path = given or os.environ.get("STRONGROOM_SITE")
-        return cls.open(Path(path)) if path else None
+        return Path(path) if path else None
 
     @cached_property
     def store(self) -> Store:

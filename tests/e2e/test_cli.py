@@ -354,3 +354,10 @@ def test_a_full_disk_behind_stdout_is_told(tmp_path: Path) -> None:
                 check=False,
             )
         assert done.returncode == 6, done.stderr.decode()[-600:]
+
+
+def test_a_file_that_is_not_there_is_named_beside_those_that_are(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", campaign=0, honest=25)
+    said = run("hunt", "mispelt.jsonl", "a.jsonl", "--report", "r.html", cwd=tmp_path, code=0).stdout.decode()
+    assert "mispelt.jsonl was not read: no such file." in said
+    assert "mispelt.jsonl" in (tmp_path / "r.html").read_text()

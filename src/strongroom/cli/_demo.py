@@ -16,8 +16,8 @@ from strongroom import __version__
 from strongroom.core.clock import now
 from strongroom.core.errors import StrongroomError
 
-from ._hunt import publish
-from ._options import Json, check_writable
+from ._hunt import check_outputs, publish
+from ._options import Json
 from ._output import watching
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def demo(
     Honest accounts, groups that look alike for honest reasons, and a campaign of 200 accounts on separate
     addresses at about 26 requests a day. All of it is simulated; nothing is fetched.
     """
-    check_writable(report, "--report")
-    check_writable(log, "--log")
+    check_outputs({"--report": report, "--log": log}, [])
     from strongroom.hunt import Hunt, run_hunt
     from strongroom.hunt.circumstances import Truth
     from strongroom.ingest import Settings

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from strongroom.ingest.reader import Reader
     from strongroom.site import Site
 
-__all__ = ["hunt", "publish"]
+__all__ = ["check_outputs", "hunt", "publish"]
 
 FOUND = 1
 
@@ -62,7 +62,7 @@ def hunt(
     words = list(logs or [])
     reader = _reader(format, map or [])
     window = window_of(since, until)
-    _check_outputs({"--report": report, "--csv": csv, "--rejects": rejects}, words)
+    check_outputs({"--report": report, "--csv": csv, "--rejects": rejects}, words)
     reading = [format, *sorted(map or [])]
     with _site(given_site(context, site), words, reading) as opened, _rejects(opened, rejects) as places:
         from strongroom.hunt import Hunt, run_hunt
@@ -110,7 +110,7 @@ def publish(
         sys.stderr.write(f"accounts: {csv}\n")
 
 
-def _check_outputs(outputs: dict[str, Path | None], words: list[str]) -> None:
+def check_outputs(outputs: dict[str, Path | None], words: list[str]) -> None:
     """Raises UsageError for what cannot be written, for two outputs in one file, and rather than write over a log."""
     named = {option: path for option, path in outputs.items() if path is not None}
     for option, path in named.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -32,8 +31,7 @@ def init(
     """Make a site: a directory that holds configuration, keys, and what hunts find."""
     from strongroom.site import Site
 
-    named = given_site(context, site) or os.environ.get("STRONGROOM_SITE")
-    path = directory or Path(named or "strongroom-site")
+    path = directory or Site.named(given_site(context, site)) or Path("strongroom-site")
     if not yes and not json and sys.stdin.isatty():
         path = Path(typer.prompt("Directory of the site", default=str(path)))
         if not keep_text:

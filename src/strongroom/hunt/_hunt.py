@@ -15,7 +15,7 @@ from strongroom.core.clock import format_time
 from strongroom.core.ids import new_id
 from strongroom.core.records import Campaign, Finding, Verdict, Window
 from strongroom.detect.campaign import Found, Result, find_campaigns
-from strongroom.ingest import IngestReport, Progress, Settings, ingest
+from strongroom.ingest import IngestReport, Progress, Settings, SourceReport, ingest
 from strongroom.ingest.reader import Reader
 from strongroom.store import Store
 
@@ -27,7 +27,7 @@ __all__ = ["Hunt", "Watcher", "run_hunt"]
 TECHNIQUES = ["AML.T0024.002"]
 """MITRE ATLAS: Exfiltration via AI Inference API: Extract AI Model."""
 MAX_DAYS = 400
-DAY = 86_400_000_000
+MAX_INPUTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
         created=format_time(now),
         version=hunt.version,
         command=hunt.command,
-        inputs=[InputFile(s.path, s.format, s.records, s.new, s.skipped, s.bytes) for s in report.sources[:10_000]],
+        inputs=[_input(source) for source in report.sources[:MAX_INPUTS]],
         rejects_file=hunt.rejects_path if report.rejects_written else "",
         seconds=round(time.monotonic() - started, 1),
         site=hunt.site,
@@ -92,6 +92,12 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
     )
     _remember(hunt.store, verdict, now)
     return verdict, circumstances
+
+
+def _input(source: SourceReport) -> InputFile:
+    return InputFile(
+        source.path, source.format, source.records, source.new, source.skipped, source.bytes, source.reason
+    )
 
 
 def _campaign(found: Found, same: Earlier | None, now: int, site: str) -> Campaign:
@@ -153,15 +159,7 @@ def _pictures(
 ) -> dict[str, Any]:
     if result is None:
         return {"days": [], "exchanges_per_day": [], "pictures": []}
-    import ibis
-
-    table = store.exchanges()
-    for keep in (
-        None if since is None else table.time >= ibis.timestamp(format_time(since)),
-        None if until is None else table.time < ibis.timestamp(format_time(until)),
-    ):
-        if keep is not None:
-            table = table.filter(keep)
+    table = store.exchanges(since, until)
     day = table.time.date()
     per = store.table(table.group_by(day=day).aggregate(n=table.count()).order_by("day")).to_pylist()
     counts = {row["day"]: row["n"] for row in per}

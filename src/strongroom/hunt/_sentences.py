@@ -19,7 +19,7 @@ from strongroom.core.clock import parse_time
 from strongroom.core.records import Campaign, Verdict
 
 from ._visible import name, sentence, visible
-from .circumstances import Circumstances, Truth
+from .circumstances import Circumstances, InputFile, Truth
 
 __all__ = [
     "CAUTION",
@@ -319,14 +319,21 @@ def unseen(verdict: Verdict, circumstances: Circumstances) -> list[str]:
         reasons = ", ".join(f"{number(count)} {reason}" for reason, count in unusable[:8])
         where = f" Their places stand in {name(circumstances.rejects_file)}." if circumstances.rejects_file else ""
         told.append(f"{plural(skipped, 'record')} could not be used: {reasons}.{where}")
-    unknown = [source for source in circumstances.inputs if not source.format]
-    told.extend(f"{name(source.path)} was not recognised as a log." for source in unknown[:_MAX_ROWS])
-    if len(unknown) > _MAX_ROWS:
-        told.append(f"{plural(len(unknown) - _MAX_ROWS, 'more file')} not recognised as a log.")
+    left = [source for source in circumstances.inputs if source.reason or not source.format]
+    told.extend(_left_out(source) for source in left[:_MAX_ROWS])
+    if len(left) > _MAX_ROWS:
+        told.append(f"{plural(len(left) - _MAX_ROWS, 'more file')} could not be read, or not to the end.")
     summary = verdict.sensitivity.get("summary")
     if isinstance(summary, str) and summary:
         told.append(sentence(summary))
     return told
+
+
+def _left_out(source: InputFile) -> str:
+    if not source.reason:
+        return f"{name(source.path)} was not recognised as a log."
+    how = "not to its end" if source.records else "not"
+    return f"{name(source.path)} was {'read, but ' if source.records else ''}{how} read: {name(source.reason)}."
 
 
 def truth_in_words(truth: Truth) -> list[str]:

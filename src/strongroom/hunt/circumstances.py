@@ -19,6 +19,8 @@ class InputFile(msgspec.Struct, frozen=True):
     """Records that were not in the store before."""
     skipped: int
     bytes: int
+    reason: str = ""
+    """Why it could not be read, or not to its end."""
 
 
 class Link(msgspec.Struct, frozen=True):

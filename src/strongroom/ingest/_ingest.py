@@ -57,6 +57,8 @@ class SourceReport:
     records: int = 0
     new: int = 0
     skipped: int = 0
+    reason: str = ""
+    """Why it could not be read, or not to its end."""
 
 
 @dataclass
@@ -68,7 +70,6 @@ class IngestReport:
     """Records (or whole sources) left out, by reason."""
     known: int = 0
     """Records that the store held before."""
-    without_text: int = 0
     rejects_written: int = 0
 
     @property
@@ -137,12 +138,12 @@ class Ingest:
                     stream, counted = decompress(raw)
                     yield from self._chunks(place, frames(stream), counted, source.size)
             except InputError as error:
-                self._skip(place, place.records + 1, error.message, error.next)
+                self._leave(place, place.records + 1, error.message, error.next)
             except OSError as error:
-                self._skip(place, 0, error.strerror or str(error), "")
+                self._leave(place, 0, error.strerror or str(error), "")
             else:
                 if not place.records:
-                    self._skip(place, 0, "no records", "")
+                    self._leave(place, 0, "no records", "")
             before += place.bytes
             self._bytes_done = before
         self._tell(place)
@@ -191,7 +192,6 @@ class Ingest:
     def _take(self, place: SourceReport, outcome: Outcome) -> None:
         for number, reason, detail in outcome.rejects:
             self._skip(place, number, reason, detail)
-        self.report.without_text += outcome.without_text
         if outcome.outside:
             self.report.skipped["outside the window"] += outcome.outside
         if outcome.not_exchanges:
@@ -216,6 +216,16 @@ class Ingest:
         self._waiting, self._waiting_rows = [], 0
         if count:
             self._store.append_exchanges(rows)
+
+    def leave_out(self, found: Unreadable) -> None:
+        """Counts a source that was named and cannot be opened."""
+        place = SourceReport(found.path, 0)
+        self.report.sources.append(place)
+        self._leave(place, 0, found.reason.partition(";")[0], found.reason)
+
+    def _leave(self, place: SourceReport, number: int, reason: str, detail: str) -> None:
+        place.reason = reason
+        self._skip(place, number, reason, detail)
 
     def _skip(self, place: SourceReport, number: int, reason: str, detail: str) -> None:
         self.report.skipped[reason] += 1
@@ -254,7 +264,7 @@ def ingest(
     sources, unreadable = find_sources(words)
     run = Ingest(store, settings, reader=reader, rejects=rejects, progress=progress)
     for found in unreadable:
-        run._skip(SourceReport(found.path, 0), 0, *_reason_for(found))
+        run.leave_out(found)
     if workers is None:
         known_small = all(s.size >= 0 for s in sources) and sum(s.size for s in sources) < SMALL_INPUT
         workers = 0 if known_small else _cores()
@@ -338,10 +348,6 @@ def _why_unrecognised(raw: bytes) -> tuple[str, str]:
     except RecordError as error:
         return error.reason, error.message
     return "format not recognised", "force one with --format, or name its fields with --map"
-
-
-def _reason_for(found: Unreadable) -> tuple[str, str]:
-    return found.reason.partition(";")[0], found.reason
 
 
 def _tame(detail: str) -> str:

@@ -58,7 +58,6 @@ class Outcome:
     """Exchanges before `since` or from `until` on."""
     not_exchanges: int
     """Records of another kind, which the format carries too."""
-    without_text: int
 
 
 _settings: Settings
@@ -89,7 +88,7 @@ def work(job: Job) -> Outcome:
     line_keys: list[int] = []
     record_keys: list[int] = []
     rejects: list[tuple[int, str, str]] = []
-    outside = not_exchanges = without_text = 0
+    outside = not_exchanges = 0
     since = _settings.since if _settings.since is not None else -(1 << 62)
     until = _settings.until if _settings.until is not None else 1 << 62
     read, key = job.reader.read, _settings.key
@@ -115,8 +114,6 @@ def work(job: Job) -> Outcome:
         for ordinal, exchange in enumerate(found):
             if not inside[ordinal]:
                 continue
-            if not exchange.text:
-                without_text += 1
             exchanges.append(exchange)
             places.append(place)
             line_keys.append(stored_key)
@@ -131,7 +128,7 @@ def work(job: Job) -> Outcome:
         sketcher=_sketcher,
         keep_text=_settings.keep_text,
     )
-    return Outcome(batch, rejects, outside, not_exchanges, without_text)
+    return Outcome(batch, rejects, outside, not_exchanges)
 
 
 def _record_key(exchange: Exchange, line_key: int, ordinal: int, key: bytes) -> int:

@@ -47,9 +47,15 @@ class Store:
         """Commits all rows or none. Raises StrongroomError."""
         self._exchanges.append(batches)
 
-    def exchanges(self) -> Any:
-        """All stored exchanges as an Ibis table with the columns of EXCHANGES."""
-        return self._open(self._exchanges, EXCHANGES)
+    def exchanges(self, since: int | None = None, until: int | None = None) -> Any:
+        """The stored exchanges from `since` on and before `until` (microseconds since 1970; None: no bound) as an
+        Ibis table with the columns of EXCHANGES."""
+        table = self._open(self._exchanges, EXCHANGES)
+        if since is not None:
+            table = table.filter(table.time >= _instant(since))
+        if until is not None:
+            table = table.filter(table.time < _instant(until))
+        return table
 
     def keys(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Line keys and record keys of all stored exchanges, each of shape (rows,)."""
@@ -183,6 +189,12 @@ class Store:
             "exchanges": self._exchanges.compact(orphans=True),
             "findings": self._findings.compact(orphans=False),
         }
+
+
+def _instant(time_us: int) -> Any:
+    import ibis
+
+    return ibis.literal(pa.scalar(time_us, pa.timestamp("us", "UTC")).as_py(), "timestamp('UTC')")
 
 
 def _format(moment: Any) -> str:

@@ -77,8 +77,10 @@ def test_every_required_field_is_a_known_field(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_reference_leads_somewhere(name: str) -> None:
-    for _, node in nodes(schema(name)):
-        resolve(node, name)
+    for path, node in nodes(schema(name)):
+        found, file = resolve(node, name)  # a KeyError names what is missing
+        assert "$ref" not in found, path
+        assert file in NAMES, path
 
 
 @pytest.mark.parametrize("name", NAMES)

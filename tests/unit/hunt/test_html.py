@@ -233,7 +233,9 @@ def test_the_layout_keeps_dots_apart_and_inside() -> None:
 
 def test_a_picture_may_be_absent_or_short() -> None:
     verdict, circumstances = verdicts.one_campaign()
-    Page(render_html(verdict, msgspec.structs.replace(circumstances, pictures=[])))
     empty = Picture(verdict.campaigns[0].id, [], [], [])
-    Page(render_html(verdict, msgspec.structs.replace(circumstances, pictures=[empty], days=[])))
-    Page(render_html(verdict, msgspec.structs.replace(circumstances, pictures=[empty])))
+    for changes in ({"pictures": []}, {"pictures": [empty], "days": []}, {"pictures": [empty]}):
+        page = render_html(verdict, msgspec.structs.replace(circumstances, **changes))
+        Page(page)  # refuses unbalanced tags
+        assert verdict.campaigns[0].id in page
+        assert verdict.campaigns[0].evidence[0].summary[:30] in page

@@ -121,6 +121,9 @@ def test_an_output_that_knows_only_ascii_gets_escapes() -> None:
     print_verdict(*verdicts.hostile(), Console(file=out, width=80))
     print_verdict(*verdicts.hostile(), Console(file=out, width=80, force_terminal=True))
     out.flush()
+    written = out.buffer.getvalue()  # type: ignore[attr-defined]
+    assert written.isascii()
+    assert written.count(b"\\u") + written.count(b"\\x") > 0
 
 
 def test_names_that_differ_look_different() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,6 @@ class Snapshot:
     openly: Openly
     links: Links
     campaigns: list[Judged]
-    rejected: list[Judged]
-    """Candidates that were not held to be campaigns, for `explain`."""
     related: list[Related]
 
 
@@ -63,28 +61,25 @@ def detect(features: Features, slices: int) -> Snapshot:
         taken[group] |= group_likeness(questions, group)[0] >= MIN_LIKENESS
     judge = Judge(questions, np.flatnonzero(questions.able & ~taken), rng)
     judged = [judge.judge(group, ties) for group in candidates]
-    campaigns, related, rejected = _sort_out(judged, openly)
-    related += _open_groups(links, openly, n)
-    return Snapshot(questions, ties, openly, links, campaigns, rejected, related)
+    campaigns, related = _sort_out(judged, openly)
+    return Snapshot(questions, ties, openly, links, campaigns, related + _open_groups(links, openly))
 
 
-def _distinct(groups: object) -> list[Index]:
+def _distinct(groups: Iterable[Index]) -> list[Index]:
     found: dict[bytes, Index] = {}
-    for group in groups:  # type: ignore[attr-defined]
+    for group in groups:
         if len(group) >= MIN_GROUP:
             found.setdefault(group.tobytes(), group)
     return list(found.values())
 
 
-def _sort_out(judged: list[Judged], openly: Openly) -> tuple[list[Judged], list[Related], list[Judged]]:
+def _sort_out(judged: list[Judged], openly: Openly) -> tuple[list[Judged], list[Related]]:
     """Surest first; what overlaps a surer campaign by more than half is that campaign again."""
     campaigns: list[Judged] = []
     related: list[Related] = []
-    rejected: list[Judged] = []
-    for each in sorted(judged, key=lambda j: (-len(j.members) * max(j.likeness, 0), j.p_value)):
-        if not each.is_campaign:
-            rejected.append(each)
-            continue
+    for each in sorted(
+        (j for j in judged if j.is_campaign), key=lambda j: (-len(j.members) * max(j.likeness, 0), j.p_value)
+    ):
         if any(len(np.intersect1d(each.members, c.members)) * 2 > len(each.members) for c in campaigns):
             continue
         relation = _relation(each.members, openly)
@@ -92,7 +87,7 @@ def _sort_out(judged: list[Judged], openly: Openly) -> tuple[list[Judged], list[
             related.append(Related(each.members, relation))
         else:
             campaigns.append(each)
-    return campaigns, related, rejected
+    return campaigns, related
 
 
 def _relation(members: Index, openly: Openly) -> str:
@@ -111,7 +106,7 @@ def _relation(members: Index, openly: Openly) -> str:
     return ""
 
 
-def _open_groups(links: Links, openly: Openly, n: int) -> list[Related]:
+def _open_groups(links: Links, openly: Openly) -> list[Related]:
     """Groups that are linked and openly belong together: reported as such, so that nobody wonders."""
     found: list[Related] = []
     open_links = links.take(links.open)
@@ -130,19 +125,18 @@ def _open_groups(links: Links, openly: Openly, n: int) -> list[Related]:
     return found
 
 
-def first_seen_at(features: Features, campaign: Judged, detected: Callable[[int], Snapshot] | None = None) -> int:
+def first_seen_at(features: Features, campaign: Judged) -> int:
     """The first slice after which the same detection, blind to all that came later, reports the campaign.
 
     A search by halves: it assumes that a campaign once seen stays seen, and so may name a later slice than a
     watch at every slice would have, never an earlier one than the detector can show.
     """
-    look = detected or (lambda slices: detect(features, slices))
     low, high = 0, len(features.edges)  # seen after `high`, not known to be seen after `low`
     while high - low > 1:
         middle = (low + high) // 2
         seen = any(
             len(np.intersect1d(campaign.members, other.members)) * 2 > len(other.members)
-            for other in look(middle).campaigns
+            for other in detect(features, middle).campaigns
         )
         low, high = (low, middle) if seen else (middle, high)
     return high

@@ -14,7 +14,7 @@ from strongroom.sketch import FLAGS
 from strongroom.store import Store
 
 from ._detect import Snapshot
-from ._features import Features, within
+from ._features import Features
 from ._groups import LIFT, lift
 from ._judge import COMPARISONS, Judged
 from ._ties import Tie
@@ -217,7 +217,7 @@ def examples(
     store: Store, features: Features, subjects: list[str], *, shingles: tuple[int, ...] = (), flag: int = 0
 ) -> list[Example]:
     """The first exchange in the window of up to three of `subjects`, with a given shingle or flag if asked for."""
-    table = within(store.exchanges(), features)
+    table = store.exchanges(features.start, int(features.edges[-1]))
     rows = table.filter(table.subject.isin(subjects[:50]) & (table.words > 0))
     if flag:
         rows = rows.filter((rows.flags & flag) > 0)

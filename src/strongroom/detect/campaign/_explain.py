@@ -80,7 +80,7 @@ def explain(store: Store, account: str, *, since: int | None = None, until: int 
                 likeness=round(min(float(likeness[i]), 1.0), 3),
                 shared=sorted(shared.get(other, ())),
                 in_campaign=bool(in_campaign[other]),
-                openly_related=bool(snapshot.openly.related(own, np.array([other]))[0, 0]),
+                openly_related=bool(snapshot.openly.related(own, np.array([other]))[0]),
             )
         )
     home, value = _campaign_of(me, snapshot.campaigns, questions)

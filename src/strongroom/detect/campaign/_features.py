@@ -1,4 +1,4 @@
-"""What is known of each subject, in sums that can be added in any order: the only pass over the rows.
+"""What is known of each subject, in sums that can be added in any order: the only part that reads rows in bulk.
 
 Everything is kept per subject and *time slice*, so that the features as they stood at the end of any slice
 are a sum over the slices before it; that is how `detected_at` is found without hindsight.
@@ -24,7 +24,7 @@ from strongroom.store import Store
 
 from ._bounded import MIN_SHARED, SeenTexts, SharedShingles
 
-__all__ = ["FACTS", "Fact", "Features", "read_features", "within"]
+__all__ = ["FACTS", "Fact", "Features", "read_features"]
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -54,12 +54,14 @@ class Features:
     subjects: list[str]
     account: Int32s
     """The account of each subject, as a number: a reseller's end users have one account."""
-    edges: Int64s
-    """Ends of the time slices, microseconds since 1970, (slices,)."""
     start: int
+    """First event time, microseconds since 1970."""
+    edges: Int64s
+    """Ends of the time slices, likewise, (slices,). The last is the end of what was read."""
     rows: int
     """Exchanges, with and without text."""
     without_text: int
+    """Those without."""
     exchanges: Int64s
     """(subjects, slices), and so are the next two."""
     tokens_out: Int64s
@@ -84,20 +86,10 @@ def read_features(store: Store, *, since: int | None, until: int | None) -> Feat
     return reader.read() if reader.rows else None
 
 
-def within(table: Any, features: Features) -> Any:
-    """The rows of a table of exchanges that the features were read from."""
-    end = int(features.edges[-1])
-    return table.filter((table.time >= _instant(features.start)) & (table.time < _instant(end)))
-
-
 class _Reader:
     def __init__(self, store: Store, since: int | None, until: int | None) -> None:
         self._store = store
-        table = store.exchanges()
-        if since is not None:
-            table = table.filter(table.time >= _instant(since))
-        if until is not None:
-            table = table.filter(table.time < _instant(until))
+        table = store.exchanges(since, until)
         self._table = table
         window = store.table(
             table.aggregate(
@@ -265,12 +257,6 @@ class _Reader:
         times = batch["time"].cast(pa.int64()).to_numpy()
         slices: npt.NDArray[np.int16] = ((times - self._start) // self._width).astype(np.int16)
         return slices
-
-
-def _instant(time_us: int) -> Any:
-    import ibis
-
-    return ibis.literal(pa.scalar(time_us, pa.timestamp("us", "UTC")).as_py(), "timestamp('UTC')")
 
 
 def _network(address: str) -> str:

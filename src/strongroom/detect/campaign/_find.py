@@ -15,7 +15,7 @@ from strongroom.store import Store
 from ._detect import Related, Snapshot, detect, first_seen_at
 from ._distance import MIN_TEXTS
 from ._evidence import evidence_of, examples
-from ._features import Fact, Features, read_features, within
+from ._features import Fact, Features, read_features
 from ._groups import MIN_GROUP
 from ._judge import MAX_P, MIN_LIKENESS, Judged
 from ._objective import objective
@@ -128,7 +128,7 @@ def _found(campaign: Judged, slices: int, snapshot: Snapshot, features: Features
 def _span(accounts: list[str], features: Features, store: Store) -> tuple[str, str]:
     import pyarrow as pa
 
-    table = within(store.exchanges(), features)
+    table = store.exchanges(features.start, int(features.edges[-1]))
     inside = table.filter(table.subject.isin(accounts))
     row = store.table(inside.aggregate(first=inside.time.min(), last=inside.time.max()))
     first, last = row["first"].cast(pa.int64())[0].as_py(), row["last"].cast(pa.int64())[0].as_py()
@@ -142,8 +142,8 @@ def _drawn(members: Index, snapshot: Snapshot, features: Features) -> list[tuple
     # Links that lead outside are few and worth seeing; then each account's strongest.
     order = touching[np.lexsort((-links.likeness[touching], inside[touching]))]
     outside = order[inside[order] == 1][: DRAWN_LINKS // 10]
-    within = order[inside[order] == 2]
-    drawn = np.concatenate([outside, _spread(within, links.a, links.b, DRAWN_LINKS - len(outside))])
+    both = order[inside[order] == 2]
+    drawn = np.concatenate([outside, _spread(both, links.a, links.b, DRAWN_LINKS - len(outside))])
     return [
         (
             features.subjects[links.a[i]],

@@ -18,7 +18,7 @@ from ._distance import Questions
 from ._features import Features
 from ._ties import Openly, Tie
 
-__all__ = ["Links", "Repeats", "find_groups", "link", "refine"]
+__all__ = ["LIFT", "MIN_GROUP", "Links", "Repeats", "find_groups", "lift", "link", "refine", "tied_members"]
 
 LINK = 0.6
 """Likeness from which two tied subjects are linked; strangers have a median of 0."""
@@ -98,10 +98,7 @@ def link(questions: Questions, ties: Sequence[Tie], openly: Openly, repeats: Rep
         np.concatenate([part.likeness for part in parts] or [np.zeros(0)]),
         np.concatenate([part.tie for part in parts] or [np.zeros(0, np.intp)]),
     )
-    same = openly.account[links.a] == openly.account[links.b]
-    for labels in (openly.organization, openly.domain):
-        same |= (labels[links.a] == labels[links.b]) & (labels[links.a] >= 0)
-    links.open = same
+    links.open = openly.related(links.a, links.b)
     return links.take(repeats.share(links.a, links.b) < REPEATS)
 
 
@@ -272,4 +269,4 @@ def _joining(group: Index, ties: Sequence[npt.NDArray[np.int32]], questions: Que
     near = outsiders[questions.likeness_to_group(outsiders, group) >= ADD]
     if not len(near):
         return near
-    return near[~openly.related(near, group).any(axis=1)]
+    return near[~openly.related(near[:, None], group[None, :]).any(axis=1)]

@@ -1,8 +1,9 @@
 """How surely a candidate group is a campaign: how alike its members ask, against the closest groups of others.
 
 The comparison is made on the same traffic, so it needs no threshold from elsewhere: take subjects at random
-among those outside every candidate, give each its nearest neighbours by what they ask, as many as the
-candidate has members, and measure them the same way. These are the honest groups that look most like one.
+among those outside every candidate whose members ask interchangeably, give each its nearest neighbours by what
+they ask, as many as the candidate has members, and measure them the same way. These are the honest groups that look
+most like one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ LEFT_OUT = 0.3
 MAX_P = 0.01
 MIN_LIKENESS = 0.7
 """Of the group, less two standard errors. 1 is interchangeable."""
+
 Index = npt.NDArray[np.intp]
 
 

@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from ._features import Fact, Features
 
-__all__ = ["KINDS", "Openly", "Tie", "find_ties", "openly_related"]
+__all__ = ["Openly", "Tie", "find_ties", "openly_related"]
 
-KINDS = ("address", "payment", "tls", "credential", "template")
 _KIND_OF = {
     "client_address": "address",
     "payment_digest": "payment",
@@ -61,11 +60,10 @@ class Openly:
     domains: list[str]
 
     def related(self, a: npt.NDArray[np.intp], b: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-        """(len(a), len(b)): whether the two openly belong together."""
-        found = self.account[a][:, None] == self.account[b][None, :]
+        """Whether a and b openly belong together, element by element (shapes broadcast)."""
+        found = self.account[a] == self.account[b]
         for labels in (self.organization, self.domain):
-            one, two = labels[a][:, None], labels[b][None, :]
-            found |= (one == two) & (one >= 0)
+            found |= (labels[a] == labels[b]) & (labels[a] >= 0)
         return np.asarray(found)
 
 
