@@ -361,3 +361,22 @@ def test_a_file_that_is_not_there_is_named_beside_those_that_are(tmp_path: Path)
     said = run("hunt", "mispelt.jsonl", "a.jsonl", "--report", "r.html", cwd=tmp_path, code=0).stdout.decode()
     assert "mispelt.jsonl was not read: no such file." in said
     assert "mispelt.jsonl" in (tmp_path / "r.html").read_text()
+
+
+def test_too_uniform_or_too_few_is_no_answer_and_says_why(tmp_path: Path) -> None:
+    write_log(tmp_path / "few.jsonl", campaign=20, honest=12)
+    said = run("hunt", "few.jsonl", cwd=tmp_path, code=0).stdout.decode()
+    assert "there is nobody to compare a group with" in said
+    rng = random.Random(3)
+    lines = [
+        {
+            "time": f"2026-11-{1 + i % 14:02d}T00:00:00Z",
+            "account": f"u{i % 40}",
+            "prompt": " ".join(rng.choices(WORDS, k=12)),
+        }
+        for i in range(1600)
+    ]
+    (tmp_path / "same.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = run("hunt", "same.jsonl", cwd=tmp_path, code=0).stdout.decode()
+    assert said.startswith("No answer")
+    assert "All accounts ask much the same" in said

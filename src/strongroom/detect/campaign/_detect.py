@@ -40,6 +40,8 @@ class Snapshot:
     links: Links
     campaigns: list[Judged]
     related: list[Related]
+    outside: int
+    """Able subjects with which candidates were compared."""
 
 
 def detect(features: Features, slices: int) -> Snapshot:
@@ -59,10 +61,12 @@ def detect(features: Features, slices: int) -> Snapshot:
     taken = np.zeros(n, dtype=bool)
     for group in candidates:
         taken[group] |= group_likeness(questions, group)[0] >= MIN_LIKENESS
-    judge = Judge(questions, np.flatnonzero(questions.able & ~taken), rng)
+    outside = np.flatnonzero(questions.able & ~taken)
+    judge = Judge(questions, outside, rng)
     judged = [judge.judge(group, ties) for group in candidates]
     campaigns, related = _sort_out(judged, openly)
-    return Snapshot(questions, ties, openly, links, campaigns, related + _open_groups(links, openly))
+    related += _open_groups(links, openly)
+    return Snapshot(questions, ties, openly, links, campaigns, related, len(outside))
 
 
 def _distinct(groups: Iterable[Index]) -> list[Index]:

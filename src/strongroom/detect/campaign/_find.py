@@ -17,7 +17,7 @@ from ._distance import MIN_TEXTS
 from ._evidence import evidence_of, examples
 from ._features import Fact, Features, read_features
 from ._groups import MIN_GROUP
-from ._judge import MAX_P, MIN_LIKENESS, Judged
+from ._judge import MAX_P, MIN_LIKENESS, MIN_OUTSIDE, Judged
 from ._objective import objective
 
 __all__ = ["Found", "Result", "find_campaigns"]
@@ -85,7 +85,7 @@ def find_campaigns(
         progress("gathering evidence")
         found.append(_found(campaign, slices, snapshot, features, store))
     exchanges = features.exchanges.sum(axis=1)
-    compared = int(snapshot.questions.able.sum())
+    compared = 0 if snapshot.questions.uniform else int(snapshot.questions.able.sum())
     return Result(
         exchanges=features.rows,
         accounts=len(features.subjects),
@@ -211,6 +211,11 @@ def _not_examined(features: Features, snapshot: Snapshot, exchanges: npt.NDArray
         said.append(
             "All accounts ask much the same: strangers' prompts are no farther apart than those of one account at "
             "different times, so nothing could be told from what is asked, and no account was compared."
+        )
+    elif 0 < snapshot.outside < MIN_OUTSIDE:
+        said.append(
+            f"Only {snapshot.outside:,} accounts that can be compared are outside the groups that ask alike; below "
+            f"{MIN_OUTSIDE} there is nobody to compare a group with, and none is reported."
         )
     missing = [name for name, fact in _facts(features) if not len(fact.names)]
     if missing:
