@@ -1,7 +1,8 @@
 """The Protocols through which mechanisms meet without importing each other.
 
-Nothing implements them yet: the ledger will be a `Recorder`, the policy engine an `Authorizer`, the key
-service a `KeyStore`. They stand here because their shapes are dear to change.
+The ledger is a `Recorder`; its key files are a `Signer`, the part of a `KeyStore` that it needs. Nothing
+implements `Authorizer` and the whole `KeyStore` yet: the policy engine and the key service will. They stand here
+because their shapes are dear to change.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Protocol
 
 from .records import AccessEvent, Entry
 
-__all__ = ["Authorizer", "KeyStore", "Recorder"]
+__all__ = ["Authorizer", "KeyStore", "Recorder", "Signer"]
 
 
 class Recorder(Protocol):
@@ -29,12 +30,16 @@ class Authorizer(Protocol):
         ...
 
 
-class KeyStore(Protocol):
-    """Holds private keys; callers get results, never keys."""
+class Signer(Protocol):
+    """Holds signing keys; callers get signatures, never keys."""
 
     def sign(self, key: str, message: bytes) -> bytes:
         """Ed25519 signature of `message` under the key named `key`. Raises StrongroomError."""
         ...
+
+
+class KeyStore(Signer, Protocol):
+    """Holds private keys of every kind."""
 
     def unwrap(self, key: str, wrapped: bytes, context: bytes) -> bytes:
         """The data key that was wrapped for `key`. Raises RefusedError or IntegrityError."""

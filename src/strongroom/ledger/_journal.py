@@ -1,0 +1,291 @@
+"""The journal: what is durable and not yet in tiles.
+
+Every commit is one record, and one fsync makes it durable; tiles are written later and less often. A sequencer
+begins a journal of its own, whose number is its fencing token: it is made exclusively, one above the highest that
+is there, and whoever finds a higher number than its own has been replaced and stops.
+
+    append:  write the record; sync; only then ask whether a successor exists; only then acknowledge
+    start:   make the next journal; only then read the older ones
+
+So a record is either read by the successor, or its writer sees the successor and does not acknowledge it.
+
+A record: "SRJ1", length and CRC-32 of the rest (uint32), index of its first entry (uint64), root of the tree after
+it (32 bytes), the entries as in a bundle. Only the last record of a journal can be torn, since each is synced
+before the next is written; a bad one with a good one behind it is damage, not a crash.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..core.errors import IntegrityError, StrongroomError
+from ._disk import Appending
+from ._merkle import HASH_BYTES
+from ._storage import DirectoryStorage, ObjectStorage, full_disk
+from ._tiles import encode_bundle
+
+__all__ = ["Journal", "NotWritten", "Record", "decode_records", "encode_record", "open_journal"]
+
+MAX_JOURNAL_BYTES = 2**31
+"""No journal is longer: it is renewed long before."""
+_MAGIC = b"SRJ1"
+_HEAD = struct.Struct(">4sII")
+_BODY = struct.Struct(f">Q{HASH_BYTES}s")
+_NUMBER_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Record:
+    """One commit: `entries` from index `first` on, and the tree's root after them."""
+
+    first: int
+    entries: tuple[bytes, ...]
+    root: bytes
+
+
+def encode_record(first: int, entries: Sequence[bytes], root: bytes) -> bytes:
+    """A commit to bytes."""
+    body = _BODY.pack(first, root) + encode_bundle(entries)
+    return _HEAD.pack(_MAGIC, len(body), zlib.crc32(body)) + body
+
+
+def decode_records(data: bytes, *, where: str) -> list[Record]:
+    """The records of a journal. A torn end is left out; IntegrityError for damage before a good record."""
+    records: list[Record] = []
+    at = 0
+    while at < len(data):
+        body = _body_at(data, at)
+        if body is None:
+            if _good_record_after(data, at):
+                raise IntegrityError(
+                    f"the journal is damaged at byte {at}",
+                    where=where,
+                    next="restore it from a copy; what follows the damage was acknowledged",
+                )
+            break
+        records.append(_decode_body(body, where))
+        at += _HEAD.size + len(body)
+    return records
+
+
+def _body_at(data: bytes, at: int) -> bytes | None:
+    if at + _HEAD.size > len(data):
+        return None
+    magic, length, checksum = _HEAD.unpack_from(data, at)
+    start = at + _HEAD.size
+    if magic != _MAGIC or length < _BODY.size or start + length > len(data):
+        return None
+    body = data[start : start + length]
+    return body if zlib.crc32(body) == checksum else None
+
+
+def _good_record_after(data: bytes, at: int) -> bool:
+    """Entries are JSON without control characters, so none of them can hold what reads like a record's head."""
+    at = data.find(_MAGIC, at + 1)
+    while at >= 0:
+        if _body_at(data, at) is not None:
+            return True
+        at = data.find(_MAGIC, at + 1)
+    return False
+
+
+def _decode_body(body: bytes, where: str) -> Record:
+    first, root = _BODY.unpack_from(body)
+    entries, at = [], _BODY.size
+    while at < len(body):
+        size = int.from_bytes(body[at : at + 2], "big")
+        at += 2 + size
+        if at > len(body):
+            raise IntegrityError("a record of the journal does not hold what it says", where=where)
+        entries.append(body[at - size : at])
+    return Record(first, tuple(entries), root)
+
+
+class NotWritten(StrongroomError):
+    """A record was not written and left nothing behind."""
+
+
+class Journal(Protocol):
+    """A sequencer's own journal."""
+
+    token: int
+
+    @property
+    def size(self) -> int:
+        """Bytes in it."""
+        ...
+
+    def append(self, record: bytes) -> None:
+        """Durable when it returns. Raises NotWritten when nothing of the record remains, so that one may go on.
+
+        After any other error nobody knows what is there: the sequencer stops, and the next start reads it.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raises StrongroomError when another sequencer has taken over. To be asked after each append."""
+        ...
+
+    def renew(self) -> None:
+        """Goes on in a new journal. What is in the old one must be published already."""
+        ...
+
+    def drop_older(self) -> None:
+        """Removes the journals before this one."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of it."""
+        ...
+
+
+def open_journal(storage: DirectoryStorage | ObjectStorage) -> tuple[Journal, list[tuple[str, list[Record]]]]:
+    """Begins the next journal, then reads the older ones: their names and records, oldest first.
+
+    Raises IntegrityError for a damaged one, StrongroomError.
+    """
+    if isinstance(storage, DirectoryStorage):
+        file_journal = _FileJournal(storage)
+        return file_journal, file_journal.older()
+    object_journal = _ObjectJournal(storage)
+    return object_journal, object_journal.older()
+
+
+class _FileJournal:
+    """One file, `journal/<token>`."""
+
+    def __init__(self, storage: DirectoryStorage) -> None:
+        self._folder = storage.root / "journal"
+        self._disk = storage.disk
+        try:
+            if not self._folder.is_dir():
+                self._disk.make_directories(self._folder, 0o700)
+                self._disk.sync_directories([self._folder.parent])
+            self.token = max((number for number, _ in self._files()), default=0) + 1
+            self._file = self._create()
+        except OSError as error:
+            raise full_disk(error, str(self._folder)) from error
+
+    @property
+    def size(self) -> int:
+        return self._file.size
+
+    def older(self) -> list[tuple[str, list[Record]]]:
+        found = []
+        for number, path in sorted(self._files()):
+            if number < self.token:
+                try:
+                    data = path.read_bytes()
+                except OSError as error:
+                    raise full_disk(error, str(path)) from error
+                found.append((str(path), decode_records(data, where=str(path))))
+        return found
+
+    def append(self, record: bytes) -> None:
+        before = self._file.size
+        try:
+            self._file.write(record)
+        except OSError as error:
+            self._file.truncate(before)
+            failed = full_disk(error, str(self._folder))
+            raise NotWritten(failed.message, where=failed.where, next=failed.next) from error
+        # After a failed sync the kernel may have thrown away what was written: not to be tried again.
+        self._file.sync()
+
+    def check(self) -> None:
+        if self._file.unlinked() or self._path(self.token + 1).exists():
+            raise StrongroomError(
+                "another sequencer has taken over this log", where=str(self._folder), next="append through that one"
+            )
+
+    def renew(self) -> None:
+        old, older = self._file, self._path(self.token)
+        self.token += 1
+        try:
+            self._file = self._create()
+        except OSError as error:
+            self.token -= 1
+            raise full_disk(error, str(self._folder)) from error
+        old.close()
+        self._disk.unlink(older)
+
+    def drop_older(self) -> None:
+        for number, path in self._files():
+            if number < self.token:
+                self._disk.unlink(path)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _create(self) -> Appending:
+        file = self._disk.create(self._path(self.token))
+        self._disk.sync_directories([self._folder])
+        return file
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:0{_NUMBER_DIGITS}d}"
+
+    def _files(self) -> list[tuple[int, Path]]:
+        return [(int(path.name), path) for path in self._folder.iterdir() if path.name.isdigit()]
+
+
+class _ObjectJournal:
+    """One object a record, `journal/<token>/<number>`; number 0 is empty and made exclusively."""
+
+    def __init__(self, storage: ObjectStorage) -> None:
+        self._storage = storage
+        self.token = max(self._tokens(), default=0) + 1
+        self.size = 0
+        self._count = 0
+        self._begin()
+
+    def older(self) -> list[tuple[str, list[Record]]]:
+        found = []
+        for path in self._storage.list("journal"):
+            if int(path.split("/")[1]) < self.token:
+                data = self._storage.read(path, MAX_JOURNAL_BYTES) or b""
+                found.append((f"{self._storage.name}/{path}", decode_records(data, where=path)))
+        return found
+
+    def append(self, record: bytes) -> None:
+        self._count += 1
+        self._storage.replace(self._path(self._count), record)
+        self.size += len(record)
+
+    def check(self) -> None:
+        tokens = self._tokens()
+        if self.token not in tokens or max(tokens) > self.token:
+            raise StrongroomError(
+                "another sequencer has taken over this log", where=self._storage.name, next="append through that one"
+            )
+
+    def renew(self) -> None:
+        self.token += 1
+        self._begin()
+        self.drop_older()
+
+    def drop_older(self) -> None:
+        old = [path for path in self._storage.list("journal") if int(path.split("/")[1]) < self.token]
+        if old:
+            self._storage.remove(old)
+
+    def close(self) -> None:
+        pass
+
+    def _begin(self) -> None:
+        self.size = self._count = 0
+        if not self._storage.create(self._path(0), b""):
+            raise StrongroomError(
+                "another sequencer began at the same moment", where=self._storage.name, next="use that one"
+            )
+
+    def _path(self, count: int) -> str:
+        return f"journal/{self.token:0{_NUMBER_DIGITS}d}/{count:0{_NUMBER_DIGITS}d}"
+
+    def _tokens(self) -> set[int]:
+        return {int(path.split("/")[1]) for path in self._storage.list("journal")}

@@ -1,0 +1,397 @@
+"""The sequencer: the one that appends to a log.
+
+Who owns what: callers put entries into the batch that is being filled (`_batch`, under `_lock`). The committer
+thread takes it, owns the tree and the journal, and acknowledges. The publisher thread owns the edge and everything
+below `public/`. `_pending`, under `_lock`, is what is committed and not yet published.
+
+What is durable when:
+  append() returns            the entry is in the journal, synced; a checkpoint that covers it is signed. Ed25519 is
+                              deterministic: a restart signs the same one again.
+  `public/checkpoint` is new  every tile and bundle that it covers is synced.
+
+Whoever cannot write any more says so to every caller, and never acknowledges what may be lost.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.errors import InputError, IntegrityError, StrongroomError
+from ..core.records import Entry
+from ._checkpoint import Checkpoint
+from ._edge import Edge
+from ._entry import RESERVED, check_entry, encode_entry
+from ._journal import Journal, NotWritten, encode_record
+from ._keys import NoteSigner
+from ._merkle import Frontier, leaf_hashes
+from ._notes import Note
+from ._reserve import Reserve
+from ._storage import Storage
+
+__all__ = ["Committed", "Limits", "Sequencer"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds a sequencer."""
+
+    queue_bytes: int = 32 << 20
+    """Entries that wait for a commit; then `append` waits and `append_nowait` refuses."""
+    queue_entries: int = 131_072
+    commit_entries: int = 65_536
+    """Entries of one commit; a batch that is larger is its own commit."""
+    pending_bytes: int = 64 << 20
+    """Committed and not yet in tiles; then commits wait for the publisher."""
+    journal_bytes: int = 64 << 20
+    """A journal that is longer is renewed as soon as all of it is published."""
+    publish_seconds: float = 0.25
+    """At least this long from one publication to the next."""
+    patience_seconds: float = 30.0
+    """How long `append` waits for room."""
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A tree that is durable: its checkpoint, signed."""
+
+    checkpoint: Checkpoint
+    note: bytes
+
+
+@dataclass
+class _Batch:
+    entries: list[bytes] = field(default_factory=list)
+    bytes: int = 0
+    futures: list[tuple[int, Future[int]]] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+    first: int = 0
+    error: StrongroomError | None = None
+
+    def finish(self) -> None:
+        self.done.set()
+        for position, future in self.futures:
+            if self.error is not None:
+                future.set_exception(self.error)
+            else:
+                future.set_result(self.first + position)
+
+    def index(self, position: int) -> int:
+        if self.error is not None:
+            raise type(self.error)(self.error.message, where=self.error.where, next=self.error.next)
+        return self.first + position
+
+
+@dataclass(frozen=True)
+class _Commit:
+    entries: Sequence[bytes]
+    nodes: dict[int, list[bytes]]
+    bytes: int
+    committed: Committed
+
+
+class Sequencer:
+    """Appends to a log. Made by `open_ledger`, which holds the lock and has read what was there."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        journal: Journal,
+        signer: NoteSigner,
+        edge: Edge,
+        *,
+        reserve: Reserve | None = None,
+        limits: Limits | None = None,
+        notify: Callable[[str], None] = lambda text: None,
+        published: Callable[[Committed], None] = lambda committed: None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.signer = signer
+        self._storage, self._journal, self._reserve = storage, journal, reserve
+        self._notify, self._on_published = notify, published
+        self._edge = edge
+        self._tree = edge.frontier()
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._batch = _Batch()
+        self._pending: list[_Commit] = []
+        self._closing = self._committed_all = False
+        self._failure: StrongroomError | None = None
+        self.committed = self._sign(self._tree)
+        self.published = self.committed
+        self._threads: list[threading.Thread] = []
+
+    def recover(self, published: bytes, waiting: Sequence[list[bytes]]) -> None:
+        """Publishes what older journals hold, before the threads start. Raises StrongroomError."""
+        self.published = Committed(self.committed.checkpoint, published)
+        for entries in waiting:
+            self._settle(_Batch(entries, sum(map(len, entries))), recorded=True)
+        if self._pending:
+            self._publish(list(self._pending))
+
+    def start(self, release: Callable[[], None] = lambda: None) -> None:
+        """Starts the two threads. `release` is called once the sequencer has ended."""
+        self._release = release
+        for work in (self._committer, self._publisher):
+            thread = threading.Thread(target=work, name=f"ledger{work.__name__}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    # Appending
+
+    def append(self, entry: Entry) -> int:
+        """See `Recorder`: the entry's index once it is durable and covered by a signed checkpoint."""
+        return self.append_bytes(encode_entry(_unreserved(entry)))
+
+    def append_bytes(self, data: bytes) -> int:
+        """`append` for canonical bytes. Raises InputError for others, StrongroomError."""
+        check_entry(data)
+        batch, position = self._enter([data], wait=True)
+        batch.done.wait()
+        return batch.index(position)
+
+    def append_nowait(self, data: bytes) -> Future[int]:
+        """A future of the index. Raises StrongroomError at once when the queue is full, InputError."""
+        check_entry(data)
+        future: Future[int] = Future()
+        self._enter([data], wait=False, future=future)
+        return future
+
+    def append_many(self, entries: Sequence[bytes]) -> range:
+        """Entries that `encode_entry` or `canonicalise` made, in one commit; they are not checked again.
+
+        Returns their indices once all are durable. Raises StrongroomError, and then none is on record.
+        """
+        if not entries:
+            return range(self._tree.size, self._tree.size)
+        batch, position = self._enter(entries, wait=True)
+        batch.done.wait()
+        first = batch.index(position)
+        return range(first, first + len(entries))
+
+    def _enter(self, entries: Sequence[bytes], *, wait: bool, future: Future[int] | None = None) -> tuple[_Batch, int]:
+        size = sum(map(len, entries))
+        with self._lock:
+            self._admit(len(entries), size, wait)
+            batch = self._batch
+            position = len(batch.entries)
+            batch.entries.extend(entries)
+            batch.bytes += size
+            if future is not None:
+                batch.futures.append((position, future))
+            if position == 0:
+                self._wake.notify_all()
+        return batch, position
+
+    def _admit(self, count: int, size: int, wait: bool) -> None:
+        """Waits for room in the batch. A batch that is empty takes whatever comes."""
+        deadline = time.monotonic() + self.limits.patience_seconds
+        while True:
+            if self._failure is not None or self._closing:
+                raise self._failure or StrongroomError("the ledger is closed")
+            batch = self._batch
+            if not batch.entries or (
+                batch.bytes + size <= self.limits.queue_bytes and len(batch.entries) + count <= self._most()
+            ):
+                return
+            left = deadline - time.monotonic()
+            if not wait or left <= 0:
+                raise StrongroomError(
+                    "the ledger's queue is full", next="try again shortly; a slow disk or a flood fills it"
+                )
+            self._room.wait(left)
+
+    def _most(self) -> int:
+        return min(self.limits.queue_entries, self.limits.commit_entries)
+
+    # Committing: this thread owns the tree and the journal
+
+    def _committer(self) -> None:
+        while True:
+            with self._lock:
+                while not self._batch.entries and not self._closing:
+                    self._wake.wait()
+                if not self._batch.entries or self._failure is not None:
+                    return
+                batch, self._batch = self._batch, _Batch()
+                self._room.notify_all()
+            try:
+                self._wait_for_publisher()
+                self._settle(batch)
+            except NotWritten as error:
+                batch.error = error
+            except Exception as error:
+                batch.error = self._fail(error)
+            finally:
+                batch.finish()
+
+    def _settle(self, batch: _Batch, *, recorded: bool = False) -> None:
+        """The tree grows: journal first, then the question whether we are still the one, then the signature."""
+        tree = self._tree.copy()
+        nodes = tree.extend(leaf_hashes(batch.entries))
+        if not recorded:
+            self._write(encode_record(self._tree.size, batch.entries, tree.root()))
+            self._journal.check()
+        committed = self._sign(tree)
+        with self._lock:
+            batch.first = self._tree.size
+            self._tree, self.committed = tree, committed
+            self._pending.append(_Commit(batch.entries, nodes, batch.bytes, committed))
+            self._wake.notify_all()
+
+    def _write(self, record: bytes) -> None:
+        try:
+            self._journal.append(record)
+        except NotWritten:
+            if self._reserve is None or not self._reserve.release():
+                raise
+            self._journal.append(record)
+
+    def _wait_for_publisher(self) -> None:
+        """Keeps memory and the journal bounded: what is committed waits in both until it is in tiles."""
+        with self._lock:
+            deadline = time.monotonic() + self.limits.patience_seconds
+            while sum(commit.bytes for commit in self._pending) > self.limits.pending_bytes or (
+                self._pending and self._journal.size > self.limits.journal_bytes
+            ):
+                if self._failure is not None:
+                    raise self._failure
+                if time.monotonic() > deadline:
+                    raise NotWritten(
+                        "tiles cannot be written, and no more can wait for them",
+                        where=self._storage.name,
+                        next="free some space",
+                    )
+                self._room.wait(0.05)
+        if self._journal.size > self.limits.journal_bytes:
+            self._journal.renew()
+
+    # Publishing: this thread owns the edge and the public files
+
+    def _publisher(self) -> None:
+        last = 0.0
+        while True:
+            with self._lock:
+                while not self._pending and not self._finished():
+                    self._wake.wait(1.0)
+                if not self._pending:
+                    return
+                while (left := last + self.limits.publish_seconds - time.monotonic()) > 0 and not self._closing:
+                    self._wake.wait(left)
+                commits = list(self._pending)
+            last = time.monotonic()
+            try:
+                self._publish(commits)
+            except StrongroomError as error:
+                if isinstance(error, IntegrityError) or self._closing:
+                    self._fail(error)
+                    return
+                if not (self._reserve and self._reserve.release()):
+                    self._notify(f"tiles wait: {error}")
+            except Exception as error:
+                self._fail(error)
+                return
+
+    def _finished(self) -> bool:
+        return self._failure is not None or self._committed_all
+
+    def _publish(self, commits: list[_Commit]) -> None:
+        """Tiles first; the checkpoint once they are durable; then what they replace is removed."""
+        entries = [entry for commit in commits for entry in commit.entries]
+        nodes: dict[int, list[bytes]] = {}
+        for commit in commits:
+            for height, row in commit.nodes.items():
+                nodes.setdefault(height, []).extend(row)
+        edge, files, replaced = self._edge.grown(entries, nodes)
+        self._storage.put([(f"public/{path}", data) for path, data in files], self._journal.check)
+        self._journal.check()
+        committed = commits[-1].committed
+        self._storage.replace("public/checkpoint", committed.note)
+        with self._lock:
+            self._edge, self.published = edge, committed
+            del self._pending[: len(commits)]
+            self._room.notify_all()
+        self._storage.discard(f"public/{folder}" for folder in replaced)
+        if self._reserve is not None:
+            self._reserve.restore()
+        self._on_published(committed)
+
+    # Ending
+
+    def flush(self) -> Committed:
+        """Waits until everything that is committed is published. Raises StrongroomError."""
+        with self._lock:
+            target = self._tree.size
+            while self.published.checkpoint.size < target:
+                if self._failure is not None:
+                    raise self._failure
+                self._wake.notify_all()
+                self._room.wait(0.05)
+            return self.published
+
+    def close(self) -> None:
+        """Commits and publishes what is waiting, and stops. Raises StrongroomError when that failed."""
+        with self._lock:
+            self._closing = True
+            self._wake.notify_all()
+            self._room.notify_all()
+        for thread in self._threads:
+            thread.join()
+            with self._lock:  # the committer has ended; the publisher may, once all is published
+                self._committed_all = True
+                self._wake.notify_all()
+        self._journal.close()
+        self._release()
+        if self._failure is not None and self._pending:
+            raise self._failure
+
+    def _fail(self, error: Exception) -> StrongroomError:
+        """Nothing is acknowledged from here on. What the journal holds is read at the next start."""
+        if isinstance(error, StrongroomError):
+            failure = error
+        elif isinstance(error, OSError):
+            failure = StrongroomError(
+                f"the ledger stopped: {error.strerror}",
+                where=self._storage.name,
+                next="check the disk, then start again: nothing that was acknowledged is lost",
+            )
+        else:
+            failure = StrongroomError(f"the ledger stopped: {type(error).__name__}", where=self._storage.name)
+            failure.__cause__ = error
+        with self._lock:
+            self._failure = self._failure or failure
+            stranded, self._batch = self._batch, _Batch()
+            stranded.error = failure
+            self._wake.notify_all()
+            self._room.notify_all()
+        stranded.finish()
+        self._notify(str(failure))
+        return failure
+
+    def _sign(self, tree: Frontier) -> Committed:
+        checkpoint = Checkpoint(self.signer.verifier.name, tree.size, tree.root())
+        text = checkpoint.text()
+        return Committed(checkpoint, Note(text, (self.signer.sign_text(text),)).encode())
+
+    def status(self) -> dict[str, Any]:
+        """Sizes and limits, for people and monitors."""
+        with self._lock:
+            return {
+                "size": self._tree.size,
+                "published": self.published.checkpoint.size,
+                "waiting": len(self._batch.entries),
+                "journal_bytes": self._journal.size,
+                "reserve": self._reserve.held if self._reserve else None,
+                "failure": str(self._failure) if self._failure else "",
+            }
+
+
+def _unreserved(entry: Entry) -> Entry:
+    if entry.type.startswith(RESERVED):
+        raise InputError(f"the ledger alone writes entries of type {entry.type}", next="choose another type")
+    return entry
