@@ -1,0 +1,178 @@
+"""`State`: what may be asked of the tables, one transaction a call."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from sqlalchemy import Engine, Row, delete, exc, insert, select
+
+from ..core.clock import Clock, now
+from ..core.errors import IntegrityError, StrongroomError, UsageError
+from ._engine import open_engine, told, truncate_log, writing
+from ._tables import KEY_BYTES, subject_keys, writers
+
+__all__ = ["MAX_TYPES", "MAX_TYPE_CHARACTERS", "MAX_UID", "MAX_WRITERS", "State", "Writer"]
+
+MAX_WRITERS = 1000
+MAX_TYPES = 64
+MAX_TYPE_CHARACTERS = 100
+MAX_UID = 2**32 - 2
+"""The last one means: no user."""
+_HEX = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_TYPE = re.compile(r"strongroom\.[a-z][a-z0-9_.-]*/[1-9][0-9]*")
+
+
+class Writer(msgspec.Struct, frozen=True):
+    """Somebody who may append to the ledger. The token itself is nowhere, only its digest."""
+
+    name: str
+    token_digest: str
+    """SHA-256 of the token, 64 hexadecimal digits."""
+    types: list[str]
+    """The entry types that it may write."""
+    uid: int | None
+    """The Unix user that must be at the other end, or None for any."""
+    created: int
+    """Microseconds since 1970."""
+
+
+class State:
+    """The tables of one site. Threads may share it; processes open their own, and none survives a fork."""
+
+    def __init__(self, path: Path, engine: Engine, clock: Clock, random: Callable[[int], bytes]) -> None:
+        self.path = path
+        self._engine = engine
+        self._clock = clock
+        self._random = random
+
+    @classmethod
+    def open(cls, path: Path, *, clock: Clock = now, random: Callable[[int], bytes] = secrets.token_bytes) -> State:
+        """Opens `state.db`; makes it where there is none, upgrades an older one.
+
+        Raises IntegrityError for a damaged file, StrongroomError for one of a newer Strongroom or of a full disk.
+        """
+        with told(path):
+            return cls(path, open_engine(path), clock, random)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        with told(self.path):
+            self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def subject_key(self, lookup: str, create: bool) -> bytes | None:
+        """The key of a subject, made and durable when it is returned if `create`; otherwise None where there is none.
+
+        It is read anew each time: a key that another process erased must not live on here.
+        """
+        _check_digest(lookup, "a subject is looked up")
+        with told(self.path):
+            while (key := self._subject_key(lookup)) is None and create:
+                row = {"lookup": lookup, "key": self._new_key(), "created": self._clock()}
+                try:
+                    with writing(self._engine) as connection:
+                        connection.execute(insert(subject_keys).values(row))
+                except exc.IntegrityError:
+                    continue  # another process made it meanwhile: theirs it is
+        if key is not None and len(key) != KEY_BYTES:
+            raise IntegrityError(f"a subject's key has {len(key)} bytes", where=str(self.path))
+        return key
+
+    def forget_subject(self, lookup: str) -> bool:
+        """Erases a subject's key from the table and from the file. Returns whether there was one.
+
+        Raises StrongroomError when the row is deleted, but readers kept the write-ahead log from being cut: then
+        the key's bytes are still in it, and calling again finishes the work.
+        """
+        _check_digest(lookup, "a subject is looked up")
+        with told(self.path):
+            with writing(self._engine) as connection:
+                found = connection.execute(delete(subject_keys).where(subject_keys.c.lookup == lookup)).rowcount > 0
+            cut = truncate_log(self._engine)
+        if not cut:
+            raise StrongroomError(
+                "the key is deleted, but its bytes are still in the write-ahead log: a reader holds it",
+                where=f"{self.path}-wal",
+                next="end whatever reads the state database and erase again",
+            )
+        return found
+
+    def add_writer(self, name: str, token_digest: str, types: Sequence[str], uid: int | None = None) -> Writer:
+        """Puts a writer on the list. Raises UsageError for a bad or taken name, a bad type, a token in use."""
+        _check_writer(name, types, uid)
+        _check_digest(token_digest, "a token is known")
+        writer = Writer(name, token_digest, list(types), uid, self._clock())
+        with told(self.path):
+            try:
+                with writing(self._engine) as connection:
+                    if len(connection.execute(select(writers.c.name)).all()) >= MAX_WRITERS:
+                        raise UsageError(f"there are {MAX_WRITERS:,} writers already", next="remove one")
+                    connection.execute(insert(writers).values(msgspec.structs.asdict(writer)))
+            except exc.IntegrityError:
+                raise UsageError(
+                    f"there is a writer '{name}' already, or one with this token", next="choose another name"
+                ) from None
+        return writer
+
+    def writers(self) -> list[Writer]:
+        """All writers, by name."""
+        with told(self.path), self._engine.connect() as connection:
+            return [_writer(row) for row in connection.execute(select(writers).order_by(writers.c.name))]
+
+    def remove_writer(self, name: str) -> bool:
+        """Takes a writer off the list. Returns whether it was on it."""
+        with told(self.path), writing(self._engine) as connection:
+            return connection.execute(delete(writers).where(writers.c.name == name)).rowcount > 0
+
+    def writer_by_token_digest(self, digest: str) -> Writer | None:
+        """The writer whose token has this SHA-256."""
+        with told(self.path), self._engine.connect() as connection:
+            row = connection.execute(select(writers).where(writers.c.token_digest == digest)).one_or_none()
+            return None if row is None else _writer(row)
+
+    def _new_key(self) -> bytes:
+        key = self._random(KEY_BYTES)
+        assert len(key) == KEY_BYTES
+        return key
+
+    def _subject_key(self, lookup: str) -> bytes | None:
+        with self._engine.connect() as connection:
+            return connection.scalar(select(subject_keys.c.key).where(subject_keys.c.lookup == lookup))
+
+
+def _writer(row: Row[Any]) -> Writer:
+    """A row as a record; msgspec refuses what has another type, which `told` tells as damage."""
+    return msgspec.convert(dict(zip(Writer.__struct_fields__, row, strict=True)), Writer)
+
+
+def _check_digest(text: str, what: str) -> None:
+    if not _HEX.fullmatch(text):
+        raise UsageError(f"{what} by 64 hexadecimal digits, not by {len(text)} other characters")
+
+
+def _check_writer(name: str, types: Sequence[str], uid: int | None) -> None:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"'{name[:80]}' cannot name a writer", next="write a-z, 0-9, '.', '_', '-'; at most 64 characters"
+        )
+    if not 0 < len(types) <= MAX_TYPES:
+        raise UsageError(f"a writer writes 1 to {MAX_TYPES} types of entries, not {len(types)}")
+    for each in types:
+        if len(each) > MAX_TYPE_CHARACTERS or not _TYPE.fullmatch(each):
+            raise UsageError(f"'{each[:80]}' is no type of entry", next="it reads like strongroom.access/1")
+    if uid is not None and not 0 <= uid <= MAX_UID:
+        raise UsageError(f"{uid} is no Unix user id")

@@ -1,0 +1,42 @@
+"""The tables as they are at the newest version. How they came to be so stands in `migrations/versions/`.
+
+Types and constraints are such as SQLite and PostgreSQL both have. Times are microseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, LargeBinary, MetaData, String, Table
+
+__all__ = ["HEAD", "KEY_BYTES", "MAX_NAME_CHARACTERS", "REVISIONS", "metadata", "subject_keys", "writers"]
+
+REVISIONS = ("0001", "0002")
+"""Every version that this code can read or upgrade, oldest first."""
+HEAD = REVISIONS[-1]
+KEY_BYTES = 32
+HEX_CHARACTERS = 64
+MAX_NAME_CHARACTERS = 64
+
+metadata = MetaData()
+
+subject_keys = Table(
+    "subject_keys",
+    metadata,
+    Column("lookup", String(HEX_CHARACTERS), primary_key=True),
+    Column("key", LargeBinary(KEY_BYTES), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    CheckConstraint("length(lookup) = 64", name="lookup_is_a_digest"),
+    CheckConstraint("length(key) = 32", name="key_has_32_bytes"),
+)
+"""`lookup`: HMAC-SHA256 of a subject under a key of the site, in hexadecimal, so that no name stands here."""
+
+writers = Table(
+    "writers",
+    metadata,
+    Column("name", String(MAX_NAME_CHARACTERS), primary_key=True),
+    Column("token_digest", String(HEX_CHARACTERS), nullable=False, unique=True),
+    Column("types", JSON, nullable=False),
+    Column("uid", BigInteger),
+    Column("created", BigInteger, nullable=False),
+    CheckConstraint("length(token_digest) = 64", name="token_digest_is_a_digest"),
+)
+"""Who may append to the ledger: SHA-256 of a token, the entry types it may write, the Unix user it is bound to."""
