@@ -1,5 +1,60 @@
 """The ledger: an append-only Merkle log of what happened, which others can check without trusting us.
 
-The core (`_merkle`, `_tiles`, `_notes`, `_checkpoint`, `_proof`) is pure: bytes in, bytes out, and the same
-functions produce and verify.
+The core (`_merkle`, `_tiles`, `_notes`, `_checkpoint`, `_proof`, `_entry`, `_edge`) is pure: bytes in, bytes out,
+and the same functions produce and verify. `_disk`, `_storage`, `_journal` touch files; `_sequencer` appends, and its
+docstring says what is durable when; `_reader`, `_verify`, `_verdict` trust nobody.
+
+Not for: deciding what an entry means (audit/), who may write one (api/), or keeping what must be erased: what is on
+record stays. Personal facts enter as keyed digests.
 """
+
+from ._checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from ._entry import MAX_INPUT_BYTES, RESERVED, canonicalise, check_entry, decode_entry, encode_entry
+from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key
+from ._notes import COSIGNATURE, ED25519, VerifierKey, check_name
+from ._open import create_ledger, open_ledger, read_keys, storage_at
+from ._proof import InclusionProof, check_proof, parse_proof
+from ._reader import LogReader, read_checkpoint
+from ._sequencer import Committed, Limits, Sequencer
+from ._storage import DirectoryStorage, Source, open_source
+from ._verdict import Seen, Verdict, trusted_keys, verify_log
+
+__all__ = [
+    "COSIGNATURE",
+    "ED25519",
+    "MAX_INPUT_BYTES",
+    "RESERVED",
+    "Checkpoint",
+    "Committed",
+    "DirectoryStorage",
+    "InclusionProof",
+    "KeyFile",
+    "Limits",
+    "LogReader",
+    "NoteSigner",
+    "Seen",
+    "Sequencer",
+    "SignedCheckpoint",
+    "Source",
+    "Verdict",
+    "VerifierKey",
+    "canonicalise",
+    "check_entry",
+    "check_name",
+    "check_proof",
+    "create_key",
+    "create_ledger",
+    "decode_entry",
+    "encode_entry",
+    "is_sealed",
+    "load_key",
+    "open_checkpoint",
+    "open_ledger",
+    "open_source",
+    "parse_proof",
+    "read_checkpoint",
+    "read_keys",
+    "storage_at",
+    "trusted_keys",
+    "verify_log",
+]

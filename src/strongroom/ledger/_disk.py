@@ -26,11 +26,12 @@ class Appending:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self.size = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Appends all of `data`, not durably. Raises OSError; `truncate` then takes back what was written of it."""
         done = 0
-        while done < len(data):
-            done += os.pwrite(self._descriptor, data[done:], self.size + done)
+        with memoryview(data) as view:
+            while done < len(data):
+                done += os.pwrite(self._descriptor, view[done:], self.size + done)
         self.size += done
 
     def sync(self) -> None:

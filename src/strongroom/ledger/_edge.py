@@ -1,11 +1,11 @@
 """The right edge of a log: the tiles and bundles that are not full yet. Pure.
 
-What a log of any size needs to grow: at most 255 hashes a level and 255 entries.
+What a log of any size needs to grow: at most 255 hashes a level, and 255 entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -22,16 +22,16 @@ from ._tiles import (
     width_of,
 )
 
-__all__ = ["Edge"]
+__all__ = ["Edge", "split_bundles"]
 
 
 class Edge:
-    """Rows of hashes by level, and the entries of the partial bundle, of a log of `size` entries."""
+    """Rows of hashes by level, and the partial bundle, of a log of `size` entries."""
 
-    def __init__(self, size: int, rows: Sequence[Sequence[bytes]], entries: Sequence[bytes]) -> None:
+    def __init__(self, size: int, rows: Sequence[list[bytes]], bundle: bytes) -> None:
         self.size = size
-        self.rows = [list(row) for row in rows]
-        self.entries = list(entries)
+        self.rows = rows
+        self.bundle = bundle
 
     @classmethod
     def read(cls, size: int, fetch: Callable[[str, int], bytes]) -> Edge:
@@ -45,13 +45,14 @@ class Edge:
             width = width_of(size, level, index)
             path = tile_path(level, index, width) if width > 0 else ""
             rows.append(decode_tile(fetch(path, width), width, path) if width > 0 else [])
-        entries: list[bytes] = []
+        bundle = b""
         if size % WIDTH:
             path = bundle_path(size // WIDTH, size % WIDTH)
             entries = decode_bundle(fetch(path, size % WIDTH), size % WIDTH, path)
             if leaf_hashes(entries) != rows[0]:
                 raise IntegrityError("the last bundle and the last tile disagree", where=path)
-        return cls(size, rows, entries)
+            bundle = encode_bundle(entries)
+        return cls(size, rows, bundle)
 
     def frontier(self) -> Frontier:
         """What the tree needs to grow: the full subtrees that the rows consist of."""
@@ -65,19 +66,24 @@ class Edge:
         return Frontier(self.size, nodes)
 
     def grown(
-        self, entries: Sequence[bytes], nodes: Mapping[int, Sequence[bytes]]
+        self, pieces: Iterable[tuple[int, bytes]], nodes: Mapping[int, Sequence[bytes]]
     ) -> tuple[Edge, list[tuple[str, bytes]], list[str]]:
-        """Appends `entries`, with the nodes that they completed at heights 0, 8, 16, … (`Frontier.extend`).
+        """Appends entries, as `split_bundles` gives them, with the nodes that they completed (`Frontier.extend`).
 
         Returns the new edge; the files to write; the folders of partial files that full ones replace.
         """
         files: list[tuple[str, bytes]] = []
         replaced: list[str] = []
-        whole = self.entries + list(entries)
-        first = self.size // WIDTH
-        for at in range(0, len(whole), WIDTH):
-            part = whole[at : at + WIDTH]
-            _put(files, replaced, bundle_path, first + at // WIDTH, len(part), encode_bundle(part))
+        size, bundle = self.size, [self.bundle]
+        for count, piece in pieces:
+            size += count
+            bundle.append(piece)
+            if size % WIDTH == 0:
+                _put(files, replaced, bundle_path, size // WIDTH - 1, WIDTH, b"".join(bundle))
+                bundle = []
+        left = b"".join(bundle)
+        if size % WIDTH:
+            _put(files, replaced, bundle_path, size // WIDTH, size % WIDTH, left)
         rows = []
         for level in range(max(len(self.rows), 1 + max(nodes, default=0) // 8)):
             row = (self.rows[level] if level < len(self.rows) else []) + list(nodes.get(8 * level, ()))
@@ -88,8 +94,22 @@ class Edge:
                     path_of = partial(tile_path, level)
                     _put(files, replaced, path_of, first + at // WIDTH, len(hashes), b"".join(hashes))
             rows.append(row[len(row) // WIDTH * WIDTH :])
-        left = whole[len(whole) // WIDTH * WIDTH :]
-        return Edge(self.size + len(entries), rows, left), files, replaced
+        return Edge(size, rows, left), files, replaced
+
+
+def split_bundles(size: int, entries: Sequence[bytes]) -> list[tuple[int, bytes]]:
+    """Entries that follow `size` others, encoded: a count and bytes for each bundle that they are part of.
+
+    >>> [count for count, _ in split_bundles(250, [b"{}"] * 300)]
+    [6, 256, 38]
+    """
+    pieces = []
+    at = 0
+    while at < len(entries):
+        part = entries[at : at + WIDTH - (size + at) % WIDTH]
+        pieces.append((len(part), encode_bundle(part)))
+        at += len(part)
+    return pieces
 
 
 def _put(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,6 @@ from ..core.errors import IntegrityError, StrongroomError
 from ._disk import Appending
 from ._merkle import HASH_BYTES
 from ._storage import DirectoryStorage, ObjectStorage, full_disk
-from ._tiles import encode_bundle
 
 __all__ = ["Journal", "NotWritten", "Record", "decode_records", "encode_record", "open_journal"]
 
@@ -48,10 +47,13 @@ class Record:
     root: bytes
 
 
-def encode_record(first: int, entries: Sequence[bytes], root: bytes) -> bytes:
-    """A commit to bytes."""
-    body = _BODY.pack(first, root) + encode_bundle(entries)
-    return _HEAD.pack(_MAGIC, len(body), zlib.crc32(body)) + body
+def encode_record(first: int, bundles: Iterable[bytes], root: bytes) -> bytearray:
+    """A commit to bytes; its entries come encoded as in bundles."""
+    record = bytearray().join([bytes(_HEAD.size), _BODY.pack(first, root), *bundles])
+    with memoryview(record)[_HEAD.size :] as body:
+        checksum = zlib.crc32(body)
+    _HEAD.pack_into(record, 0, _MAGIC, len(record) - _HEAD.size, checksum)
+    return record
 
 
 def decode_records(data: bytes, *, where: str) -> list[Record]:
@@ -120,7 +122,7 @@ class Journal(Protocol):
         """Bytes in it."""
         ...
 
-    def append(self, record: bytes) -> None:
+    def append(self, record: bytes | bytearray) -> None:
         """Durable when it returns. Raises NotWritten when nothing of the record remains, so that one may go on.
 
         After any other error nobody knows what is there: the sequencer stops, and the next start reads it.
@@ -186,7 +188,7 @@ class _FileJournal:
                 found.append((str(path), decode_records(data, where=str(path))))
         return found
 
-    def append(self, record: bytes) -> None:
+    def append(self, record: bytes | bytearray) -> None:
         before = self._file.size
         try:
             self._file.write(record)
@@ -252,9 +254,9 @@ class _ObjectJournal:
                 found.append((f"{self._storage.name}/{path}", decode_records(data, where=path)))
         return found
 
-    def append(self, record: bytes) -> None:
+    def append(self, record: bytes | bytearray) -> None:
         self._count += 1
-        self._storage.replace(self._path(self._count), record)
+        self._storage.replace(self._path(self._count), bytes(record))
         self.size += len(record)
 
     def check(self) -> None:

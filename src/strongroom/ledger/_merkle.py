@@ -31,6 +31,7 @@ __all__ = [
     "node_hash",
     "nodes_of",
     "root_of",
+    "subtree_root",
     "tree_root",
     "verify_consistency",
     "verify_inclusion",
@@ -132,7 +133,7 @@ def nodes_of(hashes: Sequence[bytes]) -> NodeReader:
 
 def tree_root(size: int, read: NodeReader) -> bytes:
     """MTH of the first `size` leaves."""
-    return _range_root(0, size, read) if size else EMPTY_ROOT
+    return subtree_root(0, size, read) if size else EMPTY_ROOT
 
 
 def inclusion_proof(index: int, size: int, read: NodeReader) -> list[bytes]:
@@ -144,10 +145,10 @@ def inclusion_proof(index: int, size: int, read: NodeReader) -> list[bytes]:
     while last - first > 1:
         middle = first + _split(last - first)
         if index < middle:
-            proof.append(_range_root(middle, last, read))
+            proof.append(subtree_root(middle, last, read))
             last = middle
         else:
-            proof.append(_range_root(first, middle, read))
+            proof.append(subtree_root(first, middle, read))
             first = middle
     return proof[::-1]
 
@@ -163,13 +164,13 @@ def consistency_proof(old: int, new: int, read: NodeReader) -> list[bytes]:
     while old != last:
         middle = first + _split(last - first)
         if old <= middle:
-            proof.append(_range_root(middle, last, read))
+            proof.append(subtree_root(middle, last, read))
             last = middle
         else:
-            proof.append(_range_root(first, middle, read))
+            proof.append(subtree_root(first, middle, read))
             first = middle
     if first:  # otherwise the verifier has this hash: it is the old root
-        proof.append(_range_root(first, last, read))
+        proof.append(subtree_root(first, last, read))
     return proof[::-1]
 
 
@@ -268,7 +269,7 @@ def _split(count: int) -> int:
     return 1 << (count - 1).bit_length() - 1
 
 
-def _range_root(first: int, last: int, read: NodeReader) -> bytes:
+def subtree_root(first: int, last: int, read: NodeReader) -> bytes:
     """MTH of leaves [first, last), where `first` is a multiple of a power of two that is at least the length."""
     root = b""
     for height, index in reversed(list(_full_subtrees(first, last))):

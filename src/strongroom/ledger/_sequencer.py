@@ -24,7 +24,7 @@ from typing import Any
 from ..core.errors import InputError, IntegrityError, StrongroomError
 from ..core.records import Entry
 from ._checkpoint import Checkpoint
-from ._edge import Edge
+from ._edge import Edge, split_bundles
 from ._entry import RESERVED, check_entry, encode_entry
 from ._journal import Journal, NotWritten, encode_record
 from ._keys import NoteSigner
@@ -63,17 +63,23 @@ class Committed:
     note: bytes
 
 
+def _closed_gate() -> threading.Lock:
+    gate = threading.Lock()
+    gate.acquire()
+    return gate
+
+
 @dataclass
 class _Batch:
     entries: list[bytes] = field(default_factory=list)
     bytes: int = 0
     futures: list[tuple[int, Future[int]]] = field(default_factory=list)
-    done: threading.Event = field(default_factory=threading.Event)
+    gate: threading.Lock = field(default_factory=_closed_gate)
     first: int = 0
     error: StrongroomError | None = None
 
     def finish(self) -> None:
-        self.done.set()
+        self.gate.release()
         for position, future in self.futures:
             if self.error is not None:
                 future.set_exception(self.error)
@@ -81,6 +87,9 @@ class _Batch:
                 future.set_result(self.first + position)
 
     def index(self, position: int) -> int:
+        """Waits for the commit. Callers pass the gate one after the other, which wakes no two at once."""
+        with self.gate:
+            pass
         if self.error is not None:
             raise type(self.error)(self.error.message, where=self.error.where, next=self.error.next)
         return self.first + position
@@ -88,7 +97,7 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _Commit:
-    entries: Sequence[bytes]
+    pieces: list[tuple[int, bytes]]
     nodes: dict[int, list[bytes]]
     bytes: int
     committed: Committed
@@ -152,7 +161,6 @@ class Sequencer:
         """`append` for canonical bytes. Raises InputError for others, StrongroomError."""
         check_entry(data)
         batch, position = self._enter([data], wait=True)
-        batch.done.wait()
         return batch.index(position)
 
     def append_nowait(self, data: bytes) -> Future[int]:
@@ -170,7 +178,6 @@ class Sequencer:
         if not entries:
             return range(self._tree.size, self._tree.size)
         batch, position = self._enter(entries, wait=True)
-        batch.done.wait()
         first = batch.index(position)
         return range(first, first + len(entries))
 
@@ -232,19 +239,25 @@ class Sequencer:
 
     def _settle(self, batch: _Batch, *, recorded: bool = False) -> None:
         """The tree grows: journal first, then the question whether we are still the one, then the signature."""
-        tree = self._tree.copy()
-        nodes = tree.extend(leaf_hashes(batch.entries))
+        tree, first = self._tree.copy(), self._tree.size
+        nodes: dict[int, list[bytes]] = {}
+        pieces: list[tuple[int, bytes]] = []
+        # In parts that the processor's cache holds.
+        for at in range(0, len(batch.entries), 2048):
+            part = batch.entries[at : at + 2048]
+            pieces += split_bundles(first + at, part)
+            _merge(nodes, tree.extend(leaf_hashes(part)))
         if not recorded:
-            self._write(encode_record(self._tree.size, batch.entries, tree.root()))
+            self._write(encode_record(first, [piece for _, piece in pieces], tree.root()))
             self._journal.check()
         committed = self._sign(tree)
         with self._lock:
-            batch.first = self._tree.size
+            batch.first = first
             self._tree, self.committed = tree, committed
-            self._pending.append(_Commit(batch.entries, nodes, batch.bytes, committed))
+            self._pending.append(_Commit(pieces, nodes, batch.bytes, committed))
             self._wake.notify_all()
 
-    def _write(self, record: bytes) -> None:
+    def _write(self, record: bytearray) -> None:
         try:
             self._journal.append(record)
         except NotWritten:
@@ -302,12 +315,10 @@ class Sequencer:
 
     def _publish(self, commits: list[_Commit]) -> None:
         """Tiles first; the checkpoint once they are durable; then what they replace is removed."""
-        entries = [entry for commit in commits for entry in commit.entries]
         nodes: dict[int, list[bytes]] = {}
         for commit in commits:
-            for height, row in commit.nodes.items():
-                nodes.setdefault(height, []).extend(row)
-        edge, files, replaced = self._edge.grown(entries, nodes)
+            _merge(nodes, commit.nodes)
+        edge, files, replaced = self._edge.grown([piece for commit in commits for piece in commit.pieces], nodes)
         self._storage.put([(f"public/{path}", data) for path, data in files], self._journal.check)
         self._journal.check()
         committed = commits[-1].committed
@@ -389,6 +400,11 @@ class Sequencer:
                 "reserve": self._reserve.held if self._reserve else None,
                 "failure": str(self._failure) if self._failure else "",
             }
+
+
+def _merge(nodes: dict[int, list[bytes]], more: dict[int, list[bytes]]) -> None:
+    for height, row in more.items():
+        nodes.setdefault(height, []).extend(row)
 
 
 def _unreserved(entry: Entry) -> Entry:

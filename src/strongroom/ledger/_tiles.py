@@ -75,12 +75,15 @@ def width_of(size: int, level: int, index: int) -> int:
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:
     """Entries to a bundle. Raises struct.error for an entry above 65,535 bytes."""
-    pack = _LENGTH.pack
-    return b"".join([part for entry in entries for part in (pack(len(entry)), entry)])
+    lengths = struct.pack(f">{len(entries)}H", *map(len, entries))
+    parts = [b""] * (2 * len(entries))
+    parts[0::2] = [lengths[at : at + 2] for at in range(0, len(lengths), 2)]
+    parts[1::2] = entries
+    return b"".join(parts)
 
 
 def decode_bundle(data: bytes, width: int, where: str) -> list[bytes]:
-    """A bundle to its first `width` entries. Raises IntegrityError when there are fewer, or something cut off."""
+    """The first `width` entries of a bundle that is so wide or full. Raises IntegrityError for any other."""
     entries: list[bytes] = []
     at, end = 0, len(data)
     while at < end:
@@ -91,15 +94,15 @@ def decode_bundle(data: bytes, width: int, where: str) -> list[bytes]:
         if at > end:
             raise IntegrityError(f"the bundle ends within entry {len(entries)}", where=where)
         entries.append(data[at - size : at])
-    if not width <= len(entries) <= WIDTH:
+    if len(entries) not in (width, WIDTH):
         raise IntegrityError(f"the bundle holds {len(entries)} entries, not {width}", where=where)
     return entries[:width]
 
 
 def decode_tile(data: bytes, width: int, where: str) -> list[bytes]:
-    """A tile to its first `width` hashes. Raises IntegrityError when there are fewer, or half a hash."""
+    """The first `width` hashes of a tile that is so wide or full. Raises IntegrityError for any other."""
     count, rest = divmod(len(data), HASH_BYTES)
-    if rest or not width <= count <= WIDTH:
+    if rest or count not in (width, WIDTH):
         raise IntegrityError(f"the tile holds {len(data)} bytes, not {width * HASH_BYTES}", where=where)
     return [data[at : at + HASH_BYTES] for at in range(0, width * HASH_BYTES, HASH_BYTES)]
 
@@ -147,6 +150,3 @@ class TileReader:
             oldest, _ = self._tiles.popitem(last=False)
             del self._rows[oldest]
         return row
-
-
-_LENGTH = struct.Struct(">H")
