@@ -45,7 +45,8 @@ def aics_peer(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     if uv is None:
         missing("uv is not installed (scripts/venv dev installs it)")
     venv = tmp_path_factory.mktemp("aics") / "venv"
-    offered = [str(path) for path in sorted(Path.home().glob(".pyenv/versions/3.1[2-4].*/bin/python"))]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")  # uv stumbles over pyenv's shims
+    offered = [str(path) for path in sorted(pyenv.glob("versions/3.1[2-4].*/bin/python"))]
     for python in (*offered, "3.12", "3.13", "3.14"):
         made = run(uv, "venv", "--quiet", "--no-python-downloads", "--python", python, venv)
         if made.returncode == 0:
