@@ -28,20 +28,19 @@ from strongroom.ledger._tiles import (
 LEAVES = leaf_hashes([b"%d" % i for i in range(66_000)])
 
 
-@pytest.fixture(scope="module")
-def levels() -> list[list[bytes]]:
-    """The hashes of each level of tiles over all leaves."""
-    made = Frontier().extend(LEAVES)
-    return [made[height] for height in sorted(made)]
+_MADE = Frontier().extend(LEAVES)
+LEVELS = [_MADE[height] for height in sorted(_MADE)]
+"""The hashes of each level of tiles over all leaves."""
 
 
-def reader(levels: list[list[bytes]], size: int, asked: list[str] | None = None, *, wider: int = 0) -> TileReader:
-    """Reads tiles of the tree of `size` leaves, or wider ones."""
+def reader(size: int, asked: list[str] | None = None, *, full: bool = False) -> TileReader:
+    """Reads tiles of the tree of `size` leaves, or full ones where there are any."""
 
     def fetch(level: int, index: int, width: int) -> bytes:
         if asked is not None:
             asked.append(tile_path(level, index, width))
-        return b"".join(levels[level][index * WIDTH :][: min(WIDTH, width + wider)])
+        row = LEVELS[level][index * WIDTH :][:WIDTH]
+        return b"".join(row if full and len(row) == WIDTH else row[:width])
 
     return TileReader(size, fetch)
 
@@ -79,11 +78,9 @@ def test_a_tree_has_the_tiles_of_the_specifications_examples(size: int, expected
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, len(LEAVES)), st.integers(0, 16), st.integers(0, len(LEAVES)), st.sampled_from([0, 1, 255]))
-def test_nodes_read_from_tiles_are_those_of_the_leaves(
-    levels: list[list[bytes]], size: int, height: int, at: int, wider: int
-) -> None:
-    tiles = reader(levels, size, wider=wider)
+@given(st.integers(1, len(LEAVES)), st.integers(0, 16), st.integers(0, len(LEAVES)), st.booleans())
+def test_nodes_read_from_tiles_are_those_of_the_leaves(size: int, height: int, at: int, full: bool) -> None:
+    tiles = reader(size, full=full)
     index = at % (size >> height) if size >> height else 0
     if size >> height:
         assert tiles(height, index) == nodes_of(LEAVES)(height, index)
@@ -92,9 +89,9 @@ def test_nodes_read_from_tiles_are_those_of_the_leaves(
         tiles(height, size >> height)
 
 
-def test_a_reader_asks_for_each_tile_once_and_keeps_a_bounded_number(levels: list[list[bytes]]) -> None:
+def test_a_reader_asks_for_each_tile_once_and_keeps_a_bounded_number() -> None:
     asked: list[str] = []
-    tiles = reader(levels, len(LEAVES), asked)
+    tiles = reader(len(LEAVES), asked)
     for _ in range(2):
         for index in range(CACHED_TILES):
             tiles(3, index << 5)
@@ -113,22 +110,26 @@ def test_a_tile_with_too_few_too_many_or_half_hashes_is_refused(data: bytes) -> 
         TileReader(2, lambda level, index, width: data)(0, 0)
 
 
-def test_a_wider_tile_gives_the_hashes_that_were_asked_for() -> None:
+def test_a_full_tile_gives_the_hashes_that_were_asked_for() -> None:
     assert decode_tile(b"".join(LEAVES[:WIDTH]), 3, "tile") == LEAVES[:3]
 
 
-@given(st.lists(st.binary(max_size=40), max_size=WIDTH), st.data())
-def test_bundles_round_trip_whole_and_from_a_wider_one(entries: list[bytes], data: st.DataObject) -> None:
+@given(st.lists(st.binary(max_size=40), max_size=WIDTH - 1), st.data())
+def test_bundles_round_trip_and_any_other_width_or_cut_is_refused(entries: list[bytes], data: st.DataObject) -> None:
     bundle = encode_bundle(entries)
     assert decode_bundle(bundle, len(entries), "bundle") == entries
-    width = data.draw(st.integers(0, len(entries)))
-    assert decode_bundle(bundle, width, "bundle") == entries[:width]
-    with pytest.raises(IntegrityError, match=f"holds {len(entries)} entries"):
-        decode_bundle(bundle, len(entries) + 1, "bundle")
-    cut = data.draw(st.integers(0, len(bundle)))
-    if cut < len(bundle):
+    other = data.draw(st.integers(0, WIDTH).filter(lambda width: width != len(entries)))
+    with pytest.raises(IntegrityError, match=f"holds {len(entries)} entries, not {other}"):
+        decode_bundle(bundle, other, "bundle")
+    if entries:
         with pytest.raises(IntegrityError):
-            decode_bundle(bundle[:cut], len(entries), "bundle")
+            decode_bundle(bundle[: data.draw(st.integers(0, len(bundle) - 1))], len(entries), "bundle")
+
+
+@given(st.integers(0, WIDTH))
+def test_a_full_bundle_gives_the_entries_that_were_asked_for(width: int) -> None:
+    entries = [b"%d" % i for i in range(WIDTH)]
+    assert decode_bundle(encode_bundle(entries), width, "bundle") == entries[:width]
 
 
 def test_bundles_are_big_endian_lengths_and_bytes() -> None:
