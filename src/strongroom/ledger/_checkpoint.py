@@ -11,9 +11,9 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..core.errors import IntegrityError
+from ..core.errors import IntegrityError, UsageError
 from ._merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
-from ._notes import VerifierKey, verify_note
+from ._notes import COSIGNATURE, VerifierKey, verify_note
 
 __all__ = ["Checkpoint", "SignedCheckpoint", "open_checkpoint", "parse_checkpoint", "parse_hash", "parse_number"]
 
@@ -68,8 +68,11 @@ def open_checkpoint(
     """Verifies a signed checkpoint: one of the log's `keys` must have signed, `witnesses` may have.
 
     `origin` is the name of the first key unless given. Raises IntegrityError for a malformed note, a wrong or
-    missing signature, or another log's checkpoint.
+    missing signature, or another log's checkpoint, UsageError for a witness's key that is not one.
     """
+    for witness in witnesses:
+        if witness.type != COSIGNATURE:
+            raise UsageError(f"{witness} is no witness's key: its type is not that of cosignatures")
     note = verify_note(data, [*keys, *witnesses], where=where)
     signers = {(line.name, line.id): line for line in note.lines}
     signer = next((key for key in keys if (key.name, key.id) in signers), None)

@@ -53,10 +53,13 @@ def parse_proof(data: bytes, *, where: str) -> InclusionProof:
     rest = lines[1:]
     extra = b""
     if rest[0].startswith("extra "):
+        text = rest.pop(0)[6:]
         try:
-            extra = base64.b64decode(rest.pop(0)[6:], validate=True)
+            extra = base64.b64decode(text, validate=True)
         except binascii.Error:
-            raise _bad("its extra data is no base64", where) from None
+            extra = b""
+        if not extra or base64.b64encode(extra).decode() != text:
+            raise _bad("its extra data is no base64", where)
         if len(extra) > MAX_EXTRA_BYTES:
             raise _bad("its extra data is too large", where)
     if not rest or not rest[0].startswith("index "):

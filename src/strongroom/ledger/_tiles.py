@@ -86,7 +86,9 @@ def decode_bundle(data: bytes, width: int, where: str) -> list[bytes]:
     """The first `width` entries of a bundle that is so wide or full. Raises IntegrityError for any other."""
     entries: list[bytes] = []
     at, end = 0, len(data)
-    while at < end:
+    if end > MAX_BUNDLE_BYTES:
+        raise IntegrityError(f"the bundle holds {end:,} bytes, more than any", where=where)
+    while at < end and len(entries) <= WIDTH:
         if at + 2 > end:
             raise IntegrityError("the bundle ends within a length", where=where)
         size = data[at] << 8 | data[at + 1]
@@ -110,7 +112,7 @@ def decode_tile(data: bytes, width: int, where: str) -> list[bytes]:
 class TileReader:
     """Reads nodes of a tree of `size` out of its tiles (a `NodeReader`); what it returns is not verified.
 
-    `fetch(level, index, width)` gives a tile's bytes, which may be wider than asked. Memory is bounded.
+    `fetch(level, index, width)` gives the bytes of a tile that is so wide, or full. Memory is bounded.
     """
 
     def __init__(self, size: int, fetch: Callable[[int, int, int], bytes]) -> None:

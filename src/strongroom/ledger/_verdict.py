@@ -41,7 +41,7 @@ class Verdict:
     seen: list[dict[str, Any]] = field(default_factory=list)
     rewritten: list[str] = field(default_factory=list)
     rolled_back: list[str] = field(default_factory=list)
-    cosigned: dict[str, int | None] = field(default_factory=dict)
+    cosigned: dict[VerifierKey, int | None] = field(default_factory=dict)
     quorum: int = 0
     protected: bool = False
 
@@ -59,8 +59,8 @@ class Verdict:
 
     @property
     def cosignatures_missing(self) -> int:
-        """How many cosignatures are missing for the quorum."""
-        return max(0, self.quorum - sum(time is not None for time in self.cosigned.values()))
+        """How many cosignatures are missing for the quorum. A key counts once, whatever names it has."""
+        return max(0, self.quorum - len({key.public for key, time in self.cosigned.items() if time is not None}))
 
     def check(self, where: str) -> None:
         """Raises IntegrityError unless both verdicts are good and the quorum is there."""
@@ -72,7 +72,7 @@ class Verdict:
         if self.completeness == "incomplete":
             said.append("something is missing: " + "; ".join([*self.damage.missing, *self.rolled_back]))
         if self.cosignatures_missing:
-            lost = ", ".join(name for name, time in self.cosigned.items() if time is None)
+            lost = ", ".join(key.name for key, time in self.cosigned.items() if time is None)
             said.append(f"{self.cosignatures_missing} of {self.quorum} cosignatures are missing ({lost})")
         if said:
             raise IntegrityError(
@@ -103,8 +103,8 @@ class Verdict:
                 "quorum": self.quorum,
                 "missing": self.cosignatures_missing,
                 "witnesses": [
-                    {"name": name, "time": None if time is None else format_time(time * 1_000_000)}
-                    for name, time in self.cosigned.items()
+                    {"name": key.name, "time": None if time is None else format_time(time * 1_000_000)}
+                    for key, time in self.cosigned.items()
                 ],
             },
             "protected_against_operator": self.protected,
@@ -144,7 +144,7 @@ def verify_log(
     verdict.damage = check_files(source, checkpoint, entry_is_good, lambda done: progress(done, checkpoint.size))
     if not verdict.damage:
         chain.check(signed.key, where=f"{source.name}/checkpoint")
-    verdict.cosigned = {key.name: signed.cosigned.get(key) for key in witnesses}
+    verdict.cosigned = {key: signed.cosigned.get(key) for key in witnesses}
     _compare(verdict, LogReader(source, signed), seen)
     verdict.protected = any(item.outside for item in seen) or any(time for time in verdict.cosigned.values())
     return verdict

@@ -149,7 +149,6 @@ def test_what_only_witnesses_signed_is_not_the_logs() -> None:
         open_checkpoint(data, [LOG.verifier], witnesses=KEYS, where="checkpoint")
 
 
-@pytest.mark.xfail(strict=True, reason="a witness' key of type 1 has no time, yet one is reported")
 def test_a_plain_signature_is_no_cosignature() -> None:
     plain = SigningKey("witness.example/plain", bytes(31) + b"\7")
     data = sign_note(CHECKPOINT.text(), [LOG, plain])

@@ -131,7 +131,6 @@ def test_what_is_no_proof_is_refused(change: Callable[[bytes], bytes]) -> None:
         parse_proof(change(GOOD), where="here")
 
 
-@pytest.mark.xfail(strict=True, reason="extra data is read from more than one form")
 @pytest.mark.parametrize("extra", [b"extra \n", b"extra aGl=\n", b"extra aGkh====\n"])
 def test_extra_data_has_one_way_to_be_written(extra: bytes) -> None:
     with pytest.raises(IntegrityError):

@@ -1,0 +1,166 @@
+"""Where checkpoints are kept that the log's operator cannot take back alone.
+
+A checkpoint that has left the machine is what makes rewriting detectable. Each place keeps checkpoints and gives
+back the largest that it has: witnesses (`_witness_client`), a second directory, a git remote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..core.errors import StrongroomError
+from ._checkpoint import open_checkpoint
+from ._notes import MAX_NOTE_BYTES, VerifierKey
+from ._sequencer import Committed
+from ._storage import full_disk
+from ._verdict import Seen
+
+__all__ = ["Anchor", "Directory", "GitRemote", "WitnessAddress", "keep_everywhere"]
+
+GIT_SECONDS = 60.0
+SIZE_DIGITS = 20
+
+
+@dataclass(frozen=True)
+class WitnessAddress:
+    """A witness: its submission prefix, and its verifier key."""
+
+    url: str
+    key: VerifierKey
+
+
+class Anchor(Protocol):
+    """A place that keeps checkpoints."""
+
+    name: str
+
+    def keep(self, committed: Committed) -> None:
+        """Raises StrongroomError when it cannot."""
+        ...
+
+    def latest(self, keys: Sequence[VerifierKey]) -> Seen | None:
+        """The largest checkpoint that is kept here. Raises StrongroomError, IntegrityError."""
+        ...
+
+
+class Directory:
+    """A directory elsewhere: another disk, a mount of another host, one that only appends.
+
+    A file for each checkpoint, `<digest of the origin>/<size>.checkpoint`; none is ever written over.
+    """
+
+    def __init__(self, path: Path, origin: str) -> None:
+        self.name = f"the copy in {path}"
+        self._root = path
+        self._folder = path / hashlib.sha256(origin.encode()).hexdigest()[:16]
+
+    def keep(self, committed: Committed) -> None:
+        """See Anchor."""
+        target = self._folder / f"{committed.checkpoint.size:0{SIZE_DIGITS}d}.checkpoint"
+        if not self._root.is_dir():
+            raise StrongroomError("the directory for copies of checkpoints is not there", where=str(self._root))
+        if target.exists():
+            return
+        part = target.with_suffix(".part")
+        try:
+            self._folder.mkdir(exist_ok=True)
+            with part.open("wb") as file:
+                file.write(committed.note)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        except OSError as error:
+            raise full_disk(error, str(target)) from error
+
+    def latest(self, keys: Sequence[VerifierKey]) -> Seen | None:
+        """See Anchor."""
+        try:
+            found = sorted(self._folder.glob("*.checkpoint"))
+            if not found:
+                return None
+            data = found[-1].read_bytes()[: MAX_NOTE_BYTES + 1]
+        except OSError as error:
+            raise StrongroomError(f"the copy cannot be read: {error.strerror}", where=str(self._folder)) from error
+        return Seen(self.name, open_checkpoint(data, keys, where=str(found[-1])).checkpoint)
+
+
+class GitRemote:
+    """A branch of a git repository: one commit for each checkpoint that is kept, never forced."""
+
+    def __init__(self, url: str, work: Path, origin: str) -> None:
+        self.name = "the git remote"
+        self._url, self._work = url, work
+        self._file = f"{hashlib.sha256(origin.encode()).hexdigest()[:16]}.checkpoint"
+        self._branch = "strongroom-checkpoints"
+
+    def keep(self, committed: Committed) -> None:
+        """See Anchor."""
+        self._prepare()
+        if self._git("fetch", "--quiet", "--depth=1", "origin", self._branch, may_fail=True) is not None:
+            self._git("reset", "--quiet", "--hard", "FETCH_HEAD")
+        target = self._work / self._file
+        target.write_bytes(committed.note)
+        self._git("add", "--", self._file)
+        if not self._git("status", "--porcelain"):
+            return
+        self._git("commit", "--quiet", "-m", f"checkpoint at {committed.checkpoint.size}")
+        self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{self._branch}")
+
+    def latest(self, keys: Sequence[VerifierKey]) -> Seen | None:
+        """See Anchor."""
+        self._prepare()
+        if self._git("ls-remote", "--heads", "origin", self._branch) == "":
+            return None
+        self._git("fetch", "--quiet", "--depth=1", "origin", self._branch)
+        data = self._git("show", f"FETCH_HEAD:{self._file}", may_fail=True)
+        if data is None:
+            return None
+        return Seen(self.name, open_checkpoint(data.encode(), keys, where=f"{self.name}: {self._file}").checkpoint)
+
+    def _prepare(self) -> None:
+        if (self._work / ".git").is_dir():
+            self._git("remote", "set-url", "origin", self._url)
+            return
+        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._git("init", "--quiet")
+        self._git("remote", "add", "origin", self._url)
+
+    def _git(self, *words: str, may_fail: bool = False) -> str | None:
+        settings = ["user.name=strongroom", "user.email=strongroom@localhost", "commit.gpgsign=false", "gc.auto=0"]
+        command = ["git", "-C", str(self._work), *(part for one in settings for part in ("-c", one)), *words]
+        environment = {
+            **os.environ,
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+            "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"),
+        }
+        try:
+            done = subprocess.run(  # noqa: S603 - git itself, with words of ours
+                command, env=environment, capture_output=True, timeout=GIT_SECONDS, check=False, text=True
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StrongroomError(f"git cannot be run: {type(error).__name__}", where=self.name) from error
+        if done.returncode == 0:
+            return done.stdout
+        if may_fail:
+            return None
+        # What git says may quote the address and what is secret in it; the verb is enough to look further.
+        raise StrongroomError(f"'git {words[0]}' failed", where=self.name, next=f"try it by hand in {self._work}")
+
+
+def keep_everywhere(anchors: Sequence[Anchor], committed: Committed, notify: Callable[[str], None]) -> int:
+    """Keeps a checkpoint in every place; one that fails does not keep it from the others. Returns in how many."""
+    kept = 0
+    for anchor in anchors:
+        try:
+            anchor.keep(committed)
+            kept += 1
+        except StrongroomError as error:
+            notify(f"a checkpoint was not kept by {anchor.name}: {error}")
+    return kept

@@ -1,0 +1,87 @@
+"""Appending to a ledger that another process holds: HTTP on the site's Unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
+from ..core.records import Entry
+from ._entry import encode_entry
+
+__all__ = ["RemoteRecorder"]
+
+ANSWER_SECONDS = 60.0
+MAX_ANSWER_BYTES = 8 << 20
+_KINDS = {kind.code: kind for kind in (StrongroomError, UsageError, InputError, RefusedError, IntegrityError)}
+
+
+class RemoteRecorder:
+    """A `Recorder` at the other end of a socket. `token` names the writer and what it may write."""
+
+    def __init__(self, path: Path, token: str) -> None:
+        self._path, self._token = path, token
+        self._connection: _UnixConnection | None = None
+
+    def append(self, entry: Entry) -> int:
+        """See `Recorder`."""
+        return self.append_many([encode_entry(entry)])[0]
+
+    def append_many(self, entries: list[bytes]) -> range:
+        """Canonical entries in one commit; their indices once they are durable. Raises StrongroomError."""
+        answer = self._ask("POST", "/v1/ledger/entries", b"\n".join(entries) + b"\n")
+        return range(int(answer["first"]), int(answer["last"]) + 1)
+
+    def status(self) -> dict[str, Any]:
+        """What the server says of itself."""
+        return self._ask("GET", "/v1/status", b"")
+
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _ask(self, method: str, path: str, body: bytes) -> dict[str, Any]:
+        if self._connection is None:
+            self._connection = _UnixConnection(self._path)
+        try:
+            self._connection.request(method, path, body, {"Authorization": f"Bearer {self._token}"})
+            answer = self._connection.getresponse()
+            data = answer.read(MAX_ANSWER_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            # Never tried again here: the entry may be on record already.
+            self.close()
+            raise StrongroomError(
+                f"the site's server did not answer ({type(error).__name__})",
+                where=str(self._path),
+                next="see whether 'strongroom serve' runs; the entry may be on record",
+            ) from error
+        try:
+            found: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
+        except msgspec.MsgspecError:
+            found = {}
+        if answer.status == 200 and found:
+            return found
+        error_ = found.get("error", {})
+        kind = _KINDS.get(str(error_.get("code")), StrongroomError)
+        raise kind(
+            str(error_.get("message", f"the server answered {answer.status}")),
+            where=str(error_.get("where", self._path)),
+            next=str(error_.get("next", "")),
+        )
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=ANSWER_SECONDS)
+        self._unix_path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._unix_path))
