@@ -8,13 +8,16 @@ Not for: deciding what an entry means (audit/), who may write one (api/), or kee
 record stays. Personal facts enter as keyed digests.
 """
 
+from ._anchors import WitnessAddress
 from ._checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ._entry import MAX_INPUT_BYTES, RESERVED, canonicalise, check_entry, decode_entry, encode_entry
+from ._home import Home, Settings
 from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key
 from ._notes import COSIGNATURE, ED25519, VerifierKey, check_name
-from ._open import create_ledger, open_ledger, read_keys, storage_at
+from ._open import AnotherSequencer, create_ledger, open_ledger, read_keys, storage_at
 from ._proof import InclusionProof, check_proof, parse_proof
 from ._reader import LogReader, read_checkpoint
+from ._remote import RemoteRecorder
 from ._sequencer import Committed, Limits, Sequencer
 from ._storage import DirectoryStorage, Source, open_source
 from ._verdict import Seen, Verdict, trusted_keys, verify_log
@@ -24,20 +27,25 @@ __all__ = [
     "ED25519",
     "MAX_INPUT_BYTES",
     "RESERVED",
+    "AnotherSequencer",
     "Checkpoint",
     "Committed",
     "DirectoryStorage",
+    "Home",
     "InclusionProof",
     "KeyFile",
     "Limits",
     "LogReader",
     "NoteSigner",
+    "RemoteRecorder",
     "Seen",
     "Sequencer",
+    "Settings",
     "SignedCheckpoint",
     "Source",
     "Verdict",
     "VerifierKey",
+    "WitnessAddress",
     "canonicalise",
     "check_entry",
     "check_name",

@@ -19,7 +19,12 @@ from ._sequencer import Committed, Limits, Sequencer
 from ._storage import DirectoryStorage, ObjectStorage, Source
 from ._tiles import MAX_BUNDLE_BYTES
 
-__all__ = ["create_ledger", "open_ledger", "read_keys", "storage_at"]
+__all__ = ["KEYS", "AnotherSequencer", "create_ledger", "open_ledger", "read_keys", "storage_at"]
+
+
+class AnotherSequencer(StrongroomError):
+    """Somebody else holds the lock: append through it."""
+
 
 KEYS = "public/keys"
 MAX_KEYS = 1000
@@ -102,7 +107,7 @@ def _lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise StrongroomError(
+        raise AnotherSequencer(
             "another process appends to this ledger",
             where=str(path),
             next="wait for it, or append through 'strongroom serve'",

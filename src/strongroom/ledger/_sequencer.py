@@ -29,7 +29,7 @@ from ._entry import RESERVED, check_entry, encode_entry
 from ._journal import Journal, NotWritten, encode_record
 from ._keys import NoteSigner
 from ._merkle import Frontier, leaf_hashes
-from ._notes import Note
+from ._notes import Note, SignatureLine
 from ._reserve import Reserve
 from ._storage import Storage
 
@@ -125,6 +125,7 @@ class Sequencer:
         self._edge = edge
         self._tree = edge.frontier()
         self._lock = threading.Lock()
+        self._public = threading.Lock()  # who replaces the checkpoint; taken before `_lock`, never within
         self._wake = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._batch = _Batch()
@@ -322,15 +323,35 @@ class Sequencer:
         self._storage.put([(f"public/{path}", data) for path, data in files], self._journal.check)
         self._journal.check()
         committed = commits[-1].committed
-        self._storage.replace("public/checkpoint", committed.note)
+        with self._public:
+            self._storage.replace("public/checkpoint", committed.note)
+            self.published = committed
         with self._lock:
-            self._edge, self.published = edge, committed
+            self._edge = edge
             del self._pending[: len(commits)]
             self._room.notify_all()
         self._storage.discard(f"public/{folder}" for folder in replaced)
         if self._reserve is not None:
             self._reserve.restore()
         self._on_published(committed)
+
+    def add_cosignatures(self, committed: Committed, lines: Sequence[SignatureLine]) -> None:
+        """Writes a checkpoint with the cosignatures of witnesses, where readers find them. Raises StrongroomError."""
+        note = committed.note + "".join(map(str, lines)).encode()
+        with self._public:
+            self._storage.replace("public/cosigned", note)
+            if self.published is committed:
+                self._storage.replace("public/checkpoint", note)
+
+    def sign_with(self, signer: NoteSigner, old: NoteSigner) -> None:
+        """Signs from here on with another key, and what is published now with both. Nobody may append meanwhile."""
+        with self._public, self._lock:
+            text = self.committed.checkpoint.text()
+            note = Note(text, (signer.sign_text(text), old.sign_text(text))).encode()
+            self._storage.replace("public/checkpoint", note)
+            self.signer = signer
+            self.committed = self.published = Committed(self.committed.checkpoint, note)
+        self._on_published(self.published)
 
     # Ending
 

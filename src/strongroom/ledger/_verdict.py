@@ -42,6 +42,8 @@ class Verdict:
     rewritten: list[str] = field(default_factory=list)
     rolled_back: list[str] = field(default_factory=list)
     cosigned: dict[VerifierKey, int | None] = field(default_factory=dict)
+    cosigned_size: int = 0
+    """Entries that the last cosigned checkpoint covers."""
     quorum: int = 0
     protected: bool = False
 
@@ -61,6 +63,14 @@ class Verdict:
     def cosignatures_missing(self) -> int:
         """How many cosignatures are missing for the quorum. A key counts once, whatever names it has."""
         return max(0, self.quorum - len({key.public for key, time in self.cosigned.items() if time is not None}))
+
+    def add_cosigned(self, signed: SignedCheckpoint, reader: LogReader) -> None:
+        """Counts the cosignatures of the last checkpoint that has them, once it is seen to be part of this log."""
+        _compare(self, reader, [Seen("the last cosigned checkpoint", signed.checkpoint)])
+        for key, time in signed.cosigned.items():
+            self.cosigned[key] = max(time, self.cosigned.get(key) or 0)
+        self.cosigned_size = signed.checkpoint.size
+        self.protected = self.protected or bool(signed.cosigned)
 
     def check(self, where: str) -> None:
         """Raises IntegrityError unless both verdicts are good and the quorum is there."""
@@ -101,6 +111,7 @@ class Verdict:
             },
             "cosignatures": {
                 "quorum": self.quorum,
+                "size": self.cosigned_size,
                 "missing": self.cosignatures_missing,
                 "witnesses": [
                     {"name": key.name, "time": None if time is None else format_time(time * 1_000_000)}

@@ -1,0 +1,240 @@
+"""A ledger at home: where its parts lie in a site, and everything that is done with them.
+
+ledger/public/    checkpoint, cosigned, keys, tile/…: what the world may read
+ledger/journal/   committed and not yet in tiles
+keys/ledger.key   the private key;  keys/ledger.key.next while it is being rotated
+run/lock          held by the sequencer;  run/checkpoints.git, a clone of the git remote
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import InputError, StrongroomError, UsageError
+from ._anchoring import Anchoring
+from ._anchors import Anchor, Directory, GitRemote, WitnessAddress
+from ._checkpoint import SignedCheckpoint, open_checkpoint
+from ._entry import decode_entry, encode_entry
+from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key
+from ._notes import MAX_NOTE_BYTES, VerifierKey
+from ._open import KEYS, create_ledger, open_ledger, read_keys, storage_at
+from ._reader import LogReader, read_checkpoint
+from ._rotation import ROTATION, rotation_entry
+from ._sequencer import Limits, Sequencer
+from ._storage import DirectoryStorage, ObjectStorage, Source
+from ._verdict import Seen, Verdict, trusted_keys, verify_log
+from ._witness_client import latest
+
+__all__ = ["Home", "Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a site says about its ledger."""
+
+    storage: str = ""
+    """The URL of a prefix in an object store; empty: the site's own directory."""
+    witnesses: tuple[WitnessAddress, ...] = ()
+    quorum: int = 0
+    """How many of the witnesses must have cosigned."""
+    copy: str = ""
+    """A second directory for checkpoints."""
+    git: str = ""
+    """A git remote for checkpoints."""
+
+
+class Home:
+    """The ledger of a site in `root`."""
+
+    def __init__(self, root: Path, settings: Settings | None = None) -> None:
+        self.root = root
+        self.settings = settings or Settings()
+        self.key_file = root / "keys" / "ledger.key"
+        self._next_key = root / "keys" / "ledger.key.next"
+        self._lock = root / "run" / "lock"
+
+    @property
+    def storage(self) -> DirectoryStorage | ObjectStorage:
+        """Where the log is written."""
+        return storage_at(self.settings.storage or str(self.root / "ledger"))
+
+    @property
+    def source(self) -> Source:
+        """Where the log is read."""
+        storage = self.storage
+        if isinstance(storage, ObjectStorage):
+            return ObjectStorage(f"{storage.name}/public")
+        return DirectoryStorage(storage.root / "public")
+
+    @property
+    def exists(self) -> bool:
+        """Whether this site has a ledger."""
+        return self.key_file.exists()
+
+    def create(self, origin: str, *, passphrase: str = "") -> VerifierKey:
+        """Makes key and log. Raises UsageError when there is one already, StrongroomError."""
+        if self.exists:
+            raise UsageError("there is a ledger already", where=str(self.root), next="choose another directory")
+        key = create_key(self.key_file, origin, passphrase=passphrase)
+        try:
+            create_ledger(self.storage, NoteSigner(KeyFile(key), key.verifier))
+        except StrongroomError:
+            self.key_file.unlink(missing_ok=True)
+            raise
+        return key.verifier
+
+    @property
+    def sealed(self) -> bool:
+        """Whether a passphrase is needed to append."""
+        return is_sealed(self.key_file)
+
+    def keys(self) -> list[VerifierKey]:
+        """The log's keys as it says, oldest first."""
+        return read_keys(self.source, KEYS.rpartition("/")[2])
+
+    def reader(self) -> LogReader:
+        """The log up to its published checkpoint, which one of its own keys has signed."""
+        return LogReader(self.source, read_checkpoint(self.source, self.keys()[::-1]))
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        *,
+        passphrase: str = "",
+        limits: Limits | None = None,
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> Iterator[Sequencer]:
+        """The sequencer; its checkpoints go where the settings say. See `open_ledger` for what it raises."""
+        sequencer, anchoring = self._start(passphrase, limits, notify)
+        if self._finish_rotation(passphrase, sequencer):
+            sequencer.close()
+            sequencer, anchoring = self._start(passphrase, limits, notify)
+        anchoring.start(sequencer.add_cosignatures)
+        try:
+            yield sequencer
+            sequencer.flush()
+        finally:
+            anchoring.close()
+            sequencer.close()
+
+    def _start(
+        self, passphrase: str, limits: Limits | None, notify: Callable[[str], None]
+    ) -> tuple[Sequencer, Anchoring]:
+        signer = self._signer(passphrase)
+        anchoring = Anchoring(self.source, signer.verifier, self.settings.witnesses, self.anchors(), notify)
+        sequencer = open_ledger(
+            self.storage, signer, self._lock, limits=limits, notify=notify, published=anchoring.published
+        )
+        return sequencer, anchoring
+
+    def anchors(self) -> list[Anchor]:
+        """Where checkpoints are kept, beside the witnesses."""
+        found: list[Anchor] = []
+        origin = self.keys()[0].name
+        if self.settings.copy:
+            found.append(Directory(Path(self.settings.copy), origin))
+        if self.settings.git:
+            found.append(GitRemote(self.settings.git, self.root / "run" / "checkpoints.git", origin))
+        return found
+
+    def verify(
+        self,
+        *,
+        given: VerifierKey | None = None,
+        seen: Sequence[Seen] = (),
+        notify: Callable[[str], None] = lambda text: None,
+        progress: Callable[[int, int], None] = lambda done, all: None,
+    ) -> Verdict:
+        """Verifies the log, and compares it with every place that keeps its checkpoints.
+
+        Raises IntegrityError (see `verify_log`); a place that does not answer is notified and not compared with.
+        """
+        keys = trusted_keys(self.keys(), given)
+        witnesses = [witness.key for witness in self.settings.witnesses]
+        found = [*seen, *self._seen_elsewhere(keys, notify)]
+        cosigned = self._cosigned(keys, witnesses)
+        verdict = verify_log(
+            self.source, keys, witnesses=witnesses, quorum=self.settings.quorum, seen=found, progress=progress
+        )
+        if cosigned is not None:
+            verdict.add_cosigned(cosigned, LogReader(self.source, read_checkpoint(self.source, keys)))
+        return verdict
+
+    def rotate(self, time_us: int, *, passphrase: str = "", new_passphrase: str = "") -> VerifierKey:
+        """The log gets a new key, introduced by the old one. Nobody else may append meanwhile. Raises StrongroomError.
+
+        Interrupted anywhere, the next start finishes it or takes it back: the new key waits in a file of its own,
+        and counts once its entry, which is then the last of the log, is durable.
+        """
+        old = self._signer(passphrase)
+        with self.open(passphrase=passphrase) as sequencer:
+            self._next_key.unlink(missing_ok=True)
+            key = create_key(self._next_key, old.verifier.name, passphrase=new_passphrase)
+            new = NoteSigner(KeyFile(key), key.verifier)
+            sequencer.append_many([encode_entry(rotation_entry(old, new, time_us))])
+            sequencer.flush()
+            self._adopt(key.verifier)
+            sequencer.sign_with(new, old)
+        return key.verifier
+
+    def _signer(self, passphrase: str) -> NoteSigner:
+        if not self.exists:
+            raise InputError(
+                "this site has no ledger", where=str(self.root), next=f"make one: strongroom ledger init {self.root}"
+            )
+        key = load_key(self.key_file, passphrase=passphrase)
+        return NoteSigner(KeyFile(key), key.verifier)
+
+    def _finish_rotation(self, passphrase: str, sequencer: Sequencer) -> bool:
+        """What an interrupted rotation left: adopted, then True, when its entry is the last one; else taken back."""
+        if not self._next_key.exists():
+            return False
+        try:
+            reader = self.reader()
+            last = decode_entry(reader.entry(reader.size - 1)) if reader.size else None
+            key = load_key(self._next_key, passphrase=passphrase)
+        except BaseException:
+            sequencer.close()
+            raise
+        if last is not None and last.type == ROTATION and str(key.verifier) in str(last.body.get("note")):
+            self._adopt(key.verifier)
+            return True
+        self._next_key.unlink()
+        return False
+
+    def _adopt(self, key: VerifierKey) -> None:
+        lines = [str(one) for one in self.keys()]
+        if str(key) not in lines:
+            self.storage.replace(KEYS, "".join(f"{line}\n" for line in [*lines, str(key)]).encode())
+        self._next_key.replace(self.key_file)
+        folder = os.open(self.key_file.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+    def _cosigned(self, keys: Sequence[VerifierKey], witnesses: Sequence[VerifierKey]) -> SignedCheckpoint | None:
+        data = self.source.read("cosigned", MAX_NOTE_BYTES) if witnesses else None
+        if data is None:
+            return None
+        return open_checkpoint(data, keys, witnesses=witnesses, where=f"{self.source.name}/cosigned")
+
+    def _seen_elsewhere(self, keys: Sequence[VerifierKey], notify: Callable[[str], None]) -> Iterator[Seen]:
+        for anchor in self.anchors():
+            try:
+                kept = anchor.latest(keys)
+            except StrongroomError as error:
+                notify(f"not compared with {anchor.name}: {error}")
+                continue
+            if kept is not None:
+                yield kept
+        for witness in self.settings.witnesses:
+            try:
+                signed = latest(witness.url, origin=keys[0].name, log_keys=keys, witness=witness.key)
+            except StrongroomError as error:
+                notify(f"not compared with witness {witness.key.name}: {error}")
+                continue
+            if signed is not None:
+                yield Seen(f"witness {witness.key.name}", signed.checkpoint)
