@@ -1,0 +1,24 @@
+"""Who opened what: personal facts as keyed digests, questions to the ledger with proofs, and export as OCSF.
+
+Invariants: no plain principal, credential or client address comes out of `entry_of`; every `Answer` was re-read from
+the log and leads to a verified checkpoint. What people write into `reason` and `purpose` stands in the ledger as it
+is and cannot be erased: names do not belong there.
+"""
+
+from ._ask import Answer, Reader, ask
+from ._body import ACCESS
+from ._ocsf import OCSF_VERSION, api_activity
+from ._subjects import PERSONAL, Subjects, entry_of, is_digest
+
+__all__ = [
+    "ACCESS",
+    "OCSF_VERSION",
+    "PERSONAL",
+    "Answer",
+    "Reader",
+    "Subjects",
+    "api_activity",
+    "ask",
+    "entry_of",
+    "is_digest",
+]
