@@ -1,0 +1,376 @@
+"""The one HTTP server of Strongroom: uvicorn with bounds, on loopback TCP or a Unix socket that tells who asks.
+
+Over a Unix socket the kernel says which user connected (SO_PEERCRED); the scope's `client` is then
+`("uid:<uid>", <pid>)`, which no header and no TCP peer can produce. The uid is that of the moment of connecting; a
+process id may be used again by another process, so nothing is authorised by it.
+
+Bounds: connections at once, bytes and seconds of a request's head, idle seconds, seconds of shutting down. Bodies
+are for the apps to bound, since they know what they expect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import stat
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import HANDLED_SIGNALS
+
+from ..core.errors import StrongroomError, UsageError
+
+__all__ = ["Server", "peer_uid", "run"]
+
+LOOPBACK = "127.0.0.1"
+LIMIT_CONCURRENCY = 256
+"""Connections, and requests, at once; whoever comes above is answered with 503."""
+KEEP_ALIVE_SECONDS = 15
+"""How long a connection may be idle between requests."""
+HEAD_SECONDS = 10.0
+"""How long the head of a request may take, from the connection or from its first byte."""
+MAX_HEAD_BYTES = 65_536
+SHUTDOWN_SECONDS = 10
+BACKLOG = 512
+MAX_SOCKET_PATH_BYTES = 107
+"""sun_path of unix(7), less the terminating zero."""
+_UCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid
+
+
+def run(
+    app: ASGIApp,
+    *,
+    listen: str | None = None,
+    unix_socket: Path | None = None,
+    ready: Callable[[str], None],
+    socket_mode: int = 0o600,
+    limit_concurrency: int = LIMIT_CONCURRENCY,
+) -> None:
+    """Serves until SIGTERM or SIGINT, and returns once requests under way were answered. See `Server`."""
+    server = Server(
+        app, listen=listen, unix_socket=unix_socket, socket_mode=socket_mode, limit_concurrency=limit_concurrency
+    )
+    server.run(ready)
+
+
+def peer_uid(scope: Scope) -> int | None:
+    """The user who connected over a Unix socket, None for everybody else.
+
+    >>> peer_uid({"client": ("uid:1000", 4711)}), peer_uid({"client": ("127.0.0.1", 4711)})
+    (1000, None)
+    """
+    host = (scope.get("client") or ("", 0))[0]
+    return int(host.removeprefix("uid:")) if host.startswith("uid:") else None
+
+
+class Server:
+    """One app on a TCP address, a Unix socket, or both. Serves once.
+
+    `listen` is `HOST:PORT`, or a port alone for loopback; port 0 takes a free one. `unix_socket` is made with
+    `socket_mode`; a file left there by a dead server is replaced. `run` serves in the calling thread, `start` in
+    another. `addresses` says where, from then on. Both raise UsageError for an address that cannot be, and
+    StrongroomError for one that is taken or when the app does not start.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        listen: str | None = None,
+        unix_socket: Path | None = None,
+        socket_mode: int = 0o600,
+        limit_concurrency: int = LIMIT_CONCURRENCY,
+        head_seconds: float = HEAD_SECONDS,
+    ) -> None:
+        if listen is None and unix_socket is None:
+            raise UsageError("the server has nowhere to listen", next="name HOST:PORT or a Unix socket")
+        self.addresses: tuple[str, ...] = ()
+        self._listen, self._path, self._mode = listen, unix_socket, socket_mode
+        self._head_seconds, self._limit = head_seconds, limit_concurrency
+        self._app = app
+        self._server: _Uvicorn | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self._settled = threading.Event()
+
+    def run(self, ready: Callable[[str], None] = lambda address: None) -> None:
+        """Serves until a signal (in the main thread) or `stop`; `ready` is told each address once all listen."""
+        with self._listening() as sockets:
+            self._serve(sockets, ready)
+
+    def start(self) -> None:
+        """Serves in a thread of its own. Returns once it listens."""
+        self._thread = threading.Thread(target=self._in_thread, name="strongroom-server", daemon=True)
+        self._thread.start()
+        self._settled.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def stop(self) -> None:
+        """Lets requests under way end, for SHUTDOWN_SECONDS at most, and removes the Unix socket."""
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join()
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _in_thread(self) -> None:
+        try:
+            self.run(lambda address: self._settled.set())
+        except BaseException as error:  # told by `start`, which waits
+            self._failure = error
+        finally:
+            self._settled.set()
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[list[socket.socket]]:
+        with contextlib.ExitStack() as stack:
+            sockets, addresses = [], []
+            if self._listen is not None:
+                tcp = stack.enter_context(_bind_tcp(self._listen))
+                sockets.append(tcp)
+                addresses.append(_url(tcp))
+            if self._path is not None:
+                sockets.append(stack.enter_context(_unix_listener(self._path, self._mode)))
+                addresses.append(f"unix:{self._path}")
+            self.addresses = tuple(addresses)
+            yield sockets
+
+    def _serve(self, sockets: list[socket.socket], ready: Callable[[str], None]) -> None:
+        config = uvicorn.Config(
+            self._app,
+            http=_bounded_protocol(self._head_seconds),
+            ws="none",
+            loop="asyncio",
+            interface="asgi3",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # they would let a client say who it is
+            server_header=False,
+            limit_concurrency=self._limit,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+        self._server = _Uvicorn(config, lambda: self._tell(ready))
+        try:
+            self._server.run(sockets)
+        except SystemExit:
+            raise StrongroomError("the app did not start", next="see the log above for its reason") from None
+
+    def _tell(self, ready: Callable[[str], None]) -> None:
+        for address in self.addresses:
+            ready(address)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Says when it listens, and returns after a signal instead of dying of it."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._listening()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _bounded_protocol(head_seconds: float) -> type[_Protocol]:
+    return type("_BoundedProtocol", (_Protocol,), {"head_seconds": head_seconds})
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which bounds neither the bytes of a head nor the seconds it takes, and knows no peer uid."""
+
+    head_seconds = HEAD_SECONDS
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.client = _peer(transport) or self.client
+        self._timer: asyncio.TimerHandle | None = None
+        self._unread = 0
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self._expect_head()
+        self._unread += len(data)
+        super().data_received(data)
+        if self._unread > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too large.")
+
+    def on_message_begin(self) -> None:
+        self._unread = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_came()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unread = 0
+        super().on_message_complete()
+
+    def _expect_head(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.head_seconds, self.transport.abort)
+
+    def _head_came(self) -> None:
+        self._unread = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _peer(transport: asyncio.Transport) -> tuple[str, int] | None:
+    """Who connected to a Unix socket; None for TCP."""
+    connection: Any = transport.get_extra_info("socket")
+    if connection is None or connection.family != socket.AF_UNIX:
+        return None
+    pid, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return f"uid:{uid}", pid
+
+
+def _bind_tcp(listen: str) -> socket.socket:
+    host, port = _parse_listen(listen)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, UnicodeError):
+        raise UsageError(f"'{host}' is no address of this machine", where=listen, next="name another one") from None
+    listener = socket.socket(found[0], socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(found[4])
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StrongroomError(
+            f"cannot listen: {error.strerror}", where=listen, next="stop what uses the port, or name another one"
+        ) from error
+    return listener
+
+
+def _parse_listen(listen: str) -> tuple[str, int]:
+    """`HOST:PORT`, `[v6]:PORT`, `:PORT` or `PORT`; without a host it is loopback, never every address."""
+    host, _, port = listen.strip().rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        port = ""  # an IPv6 address without brackets could end in a port or not
+    if not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65_535:
+        raise UsageError(f"'{listen[:80]}' is no address to listen on", next="write HOST:PORT, such as 127.0.0.1:8080")
+    return host or LOOPBACK, int(port)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextlib.contextmanager
+def _unix_listener(path: Path, mode: int) -> Iterator[socket.socket]:
+    """A listening Unix socket; its file is removed afterwards, if it is still ours."""
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+        raise UsageError(
+            f"the path of a Unix socket has at most {MAX_SOCKET_PATH_BYTES} bytes",
+            where=str(path),
+            next="name a shorter one, or one relative to the working directory",
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        try:
+            with _only_starter(path):
+                _remove_dead(path)
+                _bind_unix(listener, path, mode)
+        except OSError as error:
+            raise StrongroomError(
+                f"the Unix socket cannot be made: {error.strerror}", where=str(path), next="check the directory"
+            ) from error
+        made = path.lstat()
+        try:
+            yield listener
+        finally:
+            with contextlib.suppress(OSError):
+                if os.path.samestat(made, path.lstat()):
+                    path.unlink()
+
+
+def _bind_unix(listener: socket.socket, path: Path, mode: int) -> None:
+    """Nobody can connect before `listen`, so nobody ever meets another mode than the one asked for."""
+    os.fchmod(listener.fileno(), mode)
+    listener.bind(os.fspath(path))
+    path.chmod(mode)
+    listener.listen(BACKLOG)
+
+
+@contextlib.contextmanager
+def _only_starter(path: Path) -> Iterator[None]:
+    """Two servers that start at once would each take the other's new socket for a dead one."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StrongroomError(
+                "another server is starting in this directory", where=str(path), next="try again"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_dead(path: Path) -> None:
+    """Removes the socket file of a server that is gone. Raises StrongroomError for anything else that is there."""
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise StrongroomError("there is a file that is no socket", where=str(path), next="name another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:
+            pass  # it listens, and is busy
+    raise StrongroomError("another server listens here", where=str(path), next="stop it, or name another path")
