@@ -5,6 +5,7 @@ Decisions are made in the floors below; nothing here decides.
 """
 
 from ._server import Server, peer_uid, run
+from ._site import site_app
 from ._witness import witness_app
 
-__all__ = ["Server", "peer_uid", "run", "witness_app"]
+__all__ = ["Server", "peer_uid", "run", "site_app", "witness_app"]

@@ -33,6 +33,7 @@ MAX_URL_CHARACTERS = 4096
 IDLE_SECONDS = 10
 """How long an unused connection is kept: less than the 15 seconds that our own server keeps it."""
 MAX_IDLE_PER_HOST = 4
+MAX_DEADLINE = 3600.0
 _READ_BUFFER_BYTES = 65_536
 
 
@@ -120,8 +121,10 @@ def _send(
 ) -> tuple[int, bytes]:
     from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
 
+    if not deadline > 0:  # what is left of a caller's own deadline
+        raise _too_late(deadline, where)
     try:
-        request = make(_client()).timeout(timedelta(seconds=deadline))
+        request = make(_client()).timeout(timedelta(seconds=min(deadline, MAX_DEADLINE)))
         with request.streamed_read_buffer_limit(_READ_BUFFER_BYTES).build_streamed() as response:
             if 300 <= response.status < 400:
                 raise InputError(
@@ -131,9 +134,7 @@ def _send(
                 )
             return response.status, _read(response.body_reader.read_chunk, where, limit)
     except RequestTimeoutError:
-        raise StrongroomError(
-            f"no whole answer within {deadline:g} seconds", where=where, next="check the address, or try again later"
-        ) from None
+        raise _too_late(deadline, where) from None
     except ValueError:  # pyreqwest reads URLs more strictly than urllib
         raise UsageError("this is no URL to fetch from", where=where, next="check how the host is written") from None
     except PyreqwestError as error:
@@ -148,6 +149,12 @@ def _read(next_chunk: Callable[[], Bytes | None], where: str, limit: int) -> byt
         if len(body) > limit:
             raise IntegrityError(f"the answer is larger than {limit:,} bytes", where=where, next="check the address")
     return bytes(body)
+
+
+def _too_late(deadline: float, where: str) -> StrongroomError:
+    return StrongroomError(
+        f"no whole answer within {deadline:g} seconds", where=where, next="check the address, or try again later"
+    )
 
 
 def _failure(error: PyreqwestError, where: str) -> StrongroomError:

@@ -6,7 +6,7 @@ a cosignature leaves only after the checkpoint under it is stored durably; check
 
 >>> from strongroom.ledger._notes import SigningKey, sign_note
 >>> key, log = SigningKey("witness.example/w1", bytes(32), COSIGNATURE), SigningKey("log.example/a", bytes(32))
->>> witness = Witness(key, {"log.example/a": [log.verifier]}, MemoryStorage())
+>>> witness = Witness(key, {"log.example/a": [log.verifier]}, WitnessMemory())
 >>> note = sign_note(Checkpoint("log.example/a", 0, EMPTY_ROOT).text(), [log])
 >>> witness.add_checkpoint(b"old 0\\n\\n" + note, 1_767_225_600).status
 200
@@ -35,8 +35,8 @@ __all__ = [
     "SIZE_TYPE",
     "Answer",
     "Cosigner",
-    "DirectoryStorage",
-    "MemoryStorage",
+    "WitnessDirectory",
+    "WitnessMemory",
     "Witness",
     "WitnessStorage",
     "origin_hash",
@@ -201,7 +201,7 @@ class Witness:
         return log
 
 
-class MemoryStorage:
+class WitnessMemory:
     """Forgets with the process: for tests, and never for a witness that somebody relies on."""
 
     def __init__(self) -> None:
@@ -220,7 +220,7 @@ class MemoryStorage:
         return f"memory/{name}"
 
 
-class DirectoryStorage:
+class WitnessDirectory:
     """A directory with one file for each origin, named `origin_hash`; locked until `close` or the process ends.
 
     A name is replaced after the content below it is durable, so a crash leaves the earlier note or the later one. If
@@ -247,7 +247,7 @@ class DirectoryStorage:
                 next="stop it, or name another directory",
             ) from None
 
-    def __enter__(self) -> DirectoryStorage:
+    def __enter__(self) -> WitnessDirectory:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -17,7 +17,7 @@ from strongroom.ledger._checkpoint import Checkpoint
 from strongroom.ledger._http import get, post
 from strongroom.ledger._merkle import consistency_proof, leaf_hash, nodes_of, tree_root
 from strongroom.ledger._notes import COSIGNATURE, SigningKey, sign_note
-from strongroom.ledger._witness import MAX_REQUEST_BYTES, DirectoryStorage, MemoryStorage, Witness, origin_hash
+from strongroom.ledger._witness import MAX_REQUEST_BYTES, WitnessDirectory, WitnessMemory, Witness, origin_hash
 from strongroom.ledger._witness_client import ROLLED_BACK, cosign, latest
 
 ORIGIN = "log.example/a"
@@ -45,7 +45,7 @@ def serving(storage: object, **options: float) -> Iterator[str]:
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with serving(MemoryStorage()) as address:
+    with serving(WitnessMemory()) as address:
         yield address
 
 
@@ -59,11 +59,11 @@ def latest_at(url: str) -> Checkpoint | None:
 
 
 def test_a_log_is_cosigned_across_restarts_and_a_rollback_is_an_alarm(tmp_path: Path) -> None:
-    with DirectoryStorage(tmp_path) as storage, serving(storage) as url:
+    with WitnessDirectory(tmp_path) as storage, serving(storage) as url:
         assert latest_at(url) is None
         assert cosign_at(url, 0, 7) == WITNESS_KEY.cosign(Checkpoint(ORIGIN, 7, tree_root(7, READ)).text(), NOW)
         assert latest_at(url) == Checkpoint(ORIGIN, 7, tree_root(7, READ))
-    with DirectoryStorage(tmp_path) as storage, serving(storage) as url:
+    with WitnessDirectory(tmp_path) as storage, serving(storage) as url:
         cosign_at(url, 0, 20)  # the size was forgotten: the witness says it
         with pytest.raises(IntegrityError) as told:
             cosign_at(url, 7, 9)
@@ -119,7 +119,7 @@ def test_a_body_above_the_limit_is_refused_while_it_comes(url: str) -> None:
 
 
 def test_a_dripped_body_is_given_up() -> None:
-    with serving(MemoryStorage(), body_seconds=0.3) as url:
+    with serving(WitnessMemory(), body_seconds=0.3) as url:
         answer = raw(url, b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: 100\r\n\r\nold")
         assert answer.startswith(b"HTTP/1.1 408 ")
         with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:

@@ -159,6 +159,15 @@ def test_redirects_are_not_followed(serve) -> None:
     assert target.connections == 0
 
 
+@pytest.mark.parametrize("deadline", [0, -1, float("nan")])
+def test_a_deadline_that_passed_is_not_tried(serve, deadline: float) -> None:
+    server = serve(answering(ok(b"abc")))
+    with pytest.raises(StrongroomError, match="no whole answer within"):
+        get(server.url, limit=9, deadline=deadline)
+    assert server.connections == 0
+    assert get(server.url, limit=9, deadline=float("inf")) == b"abc"
+
+
 def test_an_absent_server_and_one_that_hangs_up_are_told(serve) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

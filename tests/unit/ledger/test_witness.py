@@ -21,8 +21,8 @@ from strongroom.ledger._merkle import EMPTY_ROOT, consistency_proof, leaf_hash, 
 from strongroom.ledger._notes import COSIGNATURE, SignatureLine, SigningKey, sign_note
 from strongroom.ledger._witness import (
     MAX_REQUEST_BYTES,
-    DirectoryStorage,
-    MemoryStorage,
+    WitnessDirectory,
+    WitnessMemory,
     Witness,
     origin_hash,
 )
@@ -61,7 +61,7 @@ def request(old: object, proof: list[bytes], note: bytes) -> bytes:
 
 
 def new_witness(storage: object = None, **options: object) -> Witness:
-    return Witness(WITNESS_KEY, {ORIGIN: [LOG_KEY.verifier]}, storage or MemoryStorage(), **options)  # type: ignore[arg-type]
+    return Witness(WITNESS_KEY, {ORIGIN: [LOG_KEY.verifier]}, storage or WitnessMemory(), **options)  # type: ignore[arg-type]
 
 
 def wired(witness: Witness) -> dict[str, Callable[..., object]]:
@@ -90,7 +90,7 @@ def names(directory: Path) -> list[str]:
 
 
 def test_a_checkpoint_that_continues_the_last_one_is_cosigned_stored_and_served() -> None:
-    log, storage = SimulatedLog(9), MemoryStorage()
+    log, storage = SimulatedLog(9), WitnessMemory()
     witness = new_witness(storage)
     for old, new in ((0, 0), (0, 3), (3, 8), (8, 8), (8, 9)):
         answer = witness.add_checkpoint(log.request(old, new), NOW + new)
@@ -246,7 +246,7 @@ steps = st.lists(
 @given(st.integers(0, 12), steps)
 def test_no_sequence_of_requests_has_two_inconsistent_trees_cosigned(fork: int, asked: list[tuple]) -> None:
     logs = (SimulatedLog(12), SimulatedLog(12, fork=fork))
-    storage = MemoryStorage()
+    storage = WitnessMemory()
     witness, size, cosigned = new_witness(storage), 0, [(0, EMPTY_ROOT)]
     for side, proof_side, old, new, restart in asked:
         if restart:
@@ -305,11 +305,11 @@ def test_threads_that_ask_at_once_get_one_growing_tree() -> None:
 
 def test_a_restart_continues_where_it_was(tmp_path: Path) -> None:
     log = SimulatedLog(9)
-    with DirectoryStorage(tmp_path / "a" / "w") as storage:
+    with WitnessDirectory(tmp_path / "a" / "w") as storage:
         assert new_witness(storage).add_checkpoint(log.request(0, 5), NOW).status == 200
         served = new_witness(storage).latest(origin_hash(ORIGIN))
     assert (tmp_path / "a" / "w" / origin_hash(ORIGIN)).read_bytes() == served
-    with DirectoryStorage(tmp_path / "a" / "w") as storage:
+    with WitnessDirectory(tmp_path / "a" / "w") as storage:
         witness = new_witness(storage)
         assert witness.latest(origin_hash(ORIGIN)) == served
         assert witness.add_checkpoint(SimulatedLog(9, fork=2).request(5, 9), NOW).status == 422
@@ -318,7 +318,7 @@ def test_a_restart_continues_where_it_was(tmp_path: Path) -> None:
 
 
 def test_a_file_left_by_a_crash_before_the_rename_is_nothing(tmp_path: Path) -> None:
-    with DirectoryStorage(tmp_path) as storage:
+    with WitnessDirectory(tmp_path) as storage:
         (tmp_path / f"{origin_hash(ORIGIN)}.part").write_bytes(b"half")
         assert new_witness(storage).add_checkpoint(SimulatedLog(9).request(0, 5), NOW).status == 200
     assert names(tmp_path) == [origin_hash(ORIGIN)]
@@ -342,7 +342,7 @@ def test_a_file_left_by_a_crash_before_the_rename_is_nothing(tmp_path: Path) -> 
 )
 def test_a_damaged_file_is_named_at_the_start(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     path = tmp_path / origin_hash(ORIGIN)
-    with DirectoryStorage(tmp_path) as storage:
+    with WitnessDirectory(tmp_path) as storage:
         new_witness(storage).add_checkpoint(SimulatedLog(9).request(0, 5), NOW)
         path.write_bytes(spoil(path.read_bytes()))
         with pytest.raises(IntegrityError, match="damaged or by other keys") as told:
@@ -351,7 +351,7 @@ def test_a_damaged_file_is_named_at_the_start(tmp_path: Path, spoil: Callable[[b
 
 
 def test_after_a_rotation_the_earlier_key_is_needed_until_the_later_one_was_cosigned() -> None:
-    storage = MemoryStorage()
+    storage = WitnessMemory()
     new_witness(storage).add_checkpoint(SimulatedLog(9).request(0, 5), NOW)
     with pytest.raises(IntegrityError):
         Witness(WITNESS_KEY, {ORIGIN: [OTHER_KEY.verifier]}, storage)
@@ -361,13 +361,13 @@ def test_after_a_rotation_the_earlier_key_is_needed_until_the_later_one_was_cosi
 
 
 def test_a_log_taken_out_and_put_back_continues() -> None:
-    storage = MemoryStorage()
+    storage = WitnessMemory()
     new_witness(storage).add_checkpoint(SimulatedLog(9).request(0, 5), NOW)
     assert Witness(WITNESS_KEY, {}, storage).latest(origin_hash(ORIGIN)) is None
     assert new_witness(storage).add_checkpoint(SimulatedLog(9).request(0, 9), NOW).body == b"5\n"
 
 
-class FullStorage(MemoryStorage):
+class FullStorage(WitnessMemory):
     full = False
 
     def write(self, name: str, note: bytes) -> None:
@@ -395,7 +395,7 @@ def test_a_disk_that_fails_leaves_the_earlier_file(tmp_path: Path, fails: str, m
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with DirectoryStorage(tmp_path) as storage:
+    with WitnessDirectory(tmp_path) as storage:
         witness = new_witness(storage)
         witness.add_checkpoint(SimulatedLog(9).request(0, 5), NOW)
         before = (tmp_path / origin_hash(ORIGIN)).read_bytes()
@@ -412,7 +412,7 @@ def test_the_content_is_durable_before_its_name_and_both_before_the_answer(
 ) -> None:
     done = []
     fsync, replace = os.fsync, Path.replace
-    with DirectoryStorage(tmp_path) as storage:
+    with WitnessDirectory(tmp_path) as storage:
         witness = new_witness(storage)
         monkeypatch.setattr(os, "fsync", lambda fd: (done.append(Path(f"/proc/self/fd/{fd}").resolve()), fsync(fd)))
         monkeypatch.setattr(Path, "replace", lambda old, new: (done.append(new), replace(old, new)))
@@ -423,32 +423,32 @@ def test_the_content_is_durable_before_its_name_and_both_before_the_answer(
 
 def test_a_second_process_does_not_get_the_directory(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from strongroom.ledger._witness import DirectoryStorage\n"
-        "try: DirectoryStorage(Path(sys.argv[1]))\nexcept Exception as e: print(type(e).__name__, e)"
+        "import sys; from pathlib import Path; from strongroom.ledger._witness import WitnessDirectory\n"
+        "try: WitnessDirectory(Path(sys.argv[1]))\nexcept Exception as e: print(type(e).__name__, e)"
     )
 
     def run() -> str:
         command = [sys.executable, "-c", code, str(tmp_path)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    with DirectoryStorage(tmp_path):
+    with WitnessDirectory(tmp_path):
         assert run().startswith("StrongroomError another witness works in this directory")
         with pytest.raises(StrongroomError, match="another witness"):
-            DirectoryStorage(tmp_path)
+            WitnessDirectory(tmp_path)
     assert run() == ""
 
 
 def test_a_directory_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StrongroomError, match="cannot be used"):
-        DirectoryStorage(tmp_path / "file")
+        WitnessDirectory(tmp_path / "file")
 
 
 def test_only_a_cosigning_key_and_logs_with_keys_are_taken() -> None:
     with pytest.raises(UsageError, match="does not make cosignatures"):
-        Witness(LOG_KEY, {}, MemoryStorage())
+        Witness(LOG_KEY, {}, WitnessMemory())
     with pytest.raises(UsageError, match="no key is given"):
-        Witness(WITNESS_KEY, {ORIGIN: []}, MemoryStorage())
+        Witness(WITNESS_KEY, {ORIGIN: []}, WitnessMemory())
 
 
 def test_no_cosignature_says_the_time_zero() -> None:

@@ -1,0 +1,178 @@
+"""The site's API on its Unix socket: other processes append to the ledger through it.
+
+    POST /v1/ledger/entries     entries, one canonical JSON a line -> {"first", "last"} once all are durable
+    GET  /v1/ledger/checkpoint  the published checkpoint
+    GET  /v1/status             sizes, queue, reserve, counted refusals
+
+Who asks is told by the kernel (the peer's uid) and by a writer's token; both must fit. A writer writes only the
+types that it was made for, under its own name. Refusals are counted and put on record in aggregate, once a minute
+at most: a stranger cannot fill the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..core.clock import Clock, format_time, now
+from ..core.errors import InputError, RefusedError, StrongroomError
+from ..core.records import Entry
+from ..ledger import RESERVED, Sequencer, decode_entry, encode_entry
+from ..site import Site
+from ..state import Writer
+from ._server import peer_uid
+
+__all__ = ["site_app"]
+
+MAX_BODY_BYTES = 16 << 20
+MAX_ENTRIES = 65_536
+BODY_SECONDS = 30.0
+REFUSALS_SECONDS = 60.0
+"""How often counted refusals are put on record."""
+MAX_REASONS = 32
+"""Kinds of refusals that are told apart; the rest are counted together."""
+_STATUS = {"input": 400, "usage": 400, "refused": 403, "integrity": 500, "failed": 503}
+
+
+def site_app(
+    site: Site,
+    sequencer: Sequencer,
+    *,
+    clock: Clock = now,
+    notify: Callable[[str], None] = lambda text: None,
+    refusals_seconds: float = REFUSALS_SECONDS,
+) -> Starlette:
+    """The app. The sequencer is opened and closed by whoever makes it."""
+    door = _Door(site)
+
+    async def append(request: Request) -> Response:
+        writer = door.admit(request)
+        entries = [_admitted(line, writer, site) for line in _lines(await _body(request))]
+        if len(entries) == 1:  # without a thread: many single ones share a commit
+            index = await asyncio.wrap_future(sequencer.append_nowait(entries[0]))
+            return JSONResponse({"first": index, "last": index})
+        indices = await run_in_threadpool(sequencer.append_many, entries)
+        return JSONResponse({"first": indices[0], "last": indices[-1]})
+
+    async def checkpoint(request: Request) -> Response:
+        door.admit(request)
+        return Response(sequencer.published.note, media_type="text/plain")
+
+    async def status(request: Request) -> Response:
+        door.admit(request)
+        return JSONResponse({**sequencer.status(), "refusals": dict(door.refusals)})
+
+    async def count_refusals() -> None:
+        while True:
+            await asyncio.sleep(refusals_seconds)
+            await run_in_threadpool(_record_refusals, door, sequencer, clock, notify)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(count_refusals())
+        yield
+        task.cancel()
+        await run_in_threadpool(_record_refusals, door, sequencer, clock, notify)
+
+    async def failed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, StrongroomError)
+        return JSONResponse(error.as_dict(), _STATUS.get(error.code, 500))
+
+    return Starlette(
+        routes=[
+            Route("/v1/ledger/entries", append, methods=["POST"]),
+            Route("/v1/ledger/checkpoint", checkpoint, methods=["GET"]),
+            Route("/v1/status", status, methods=["GET"]),
+        ],
+        exception_handlers={StrongroomError: failed},
+        lifespan=lifespan,
+    )
+
+
+class _Door:
+    """Admits writers, and counts whom it refuses."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.refusals: Counter[str] = Counter()
+
+    def admit(self, request: Request) -> Writer:
+        uid = peer_uid(request.scope)
+        if uid is None:
+            raise self._refuse("not over the Unix socket")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise self._refuse(f"uid {uid}: no token")
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        writer = self._site.state.writer_by_token_digest(digest)
+        if writer is None or not hmac.compare_digest(writer.token_digest, digest):
+            raise self._refuse(f"uid {uid}: unknown token")
+        if uid not in (writer.uid if writer.uid is not None else os.getuid(), os.getuid()):
+            raise self._refuse(f"uid {uid}: the token of another user")
+        return writer
+
+    def _refuse(self, reason: str) -> RefusedError:
+        self.refusals[reason if reason in self.refusals or len(self.refusals) < MAX_REASONS else "others"] += 1
+        return RefusedError("this writer is not known here", next="see 'strongroom ledger writer'")
+
+    def take(self) -> dict[str, int]:
+        """What was counted since the last time."""
+        taken, self.refusals = dict(self.refusals), Counter()
+        return taken
+
+
+def _admitted(line: bytes, writer: Writer, site: Site) -> bytes:
+    """A writer's entry as it goes on record: canonical, of a type that it may write, in its own name."""
+    entry = decode_entry(line)
+    if not any(_fits(entry.type, allowed) for allowed in writer.types) or entry.type.startswith(RESERVED):
+        raise RefusedError(f"writer {writer.name} may not write entries of type {entry.type}")
+    return site.admitted(entry, writer.name)
+
+
+def _fits(type: str, allowed: str) -> bool:
+    return type.startswith(allowed[:-1]) if allowed.endswith("*") else type == allowed
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise InputError(f"a request has at most {MAX_BODY_BYTES:,} bytes", next="send fewer entries")
+    except TimeoutError:
+        raise InputError("the request did not arrive in time") from None
+    except ClientDisconnect:
+        raise InputError("the client left") from None
+    return bytes(body)
+
+
+def _lines(body: bytes) -> list[bytes]:
+    lines = body.removesuffix(b"\n").split(b"\n")
+    if len(lines) > MAX_ENTRIES:
+        raise InputError(f"a request has at most {MAX_ENTRIES:,} entries", next="send fewer")
+    return lines
+
+
+def _record_refusals(door: _Door, sequencer: Sequencer, clock: Clock, notify: Callable[[str], None]) -> None:
+    counted = door.take()
+    if not counted:
+        return
+    entry = Entry(type=f"{RESERVED}refusals/1", time=format_time(clock()), writer="ledger", body={"refused": counted})
+    notify(f"{sum(counted.values()):,} requests were refused in the last minute")
+    try:
+        sequencer.append_many([encode_entry(entry)])
+    except StrongroomError as error:
+        notify(f"refusals were not put on record: {error}")
