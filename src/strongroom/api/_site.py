@@ -29,7 +29,7 @@ from ..core.clock import Clock, format_time, now
 from ..core.errors import InputError, RefusedError, StrongroomError
 from ..core.records import Entry
 from ..ledger import RESERVED, Sequencer, decode_entry, encode_entry
-from ..site import Site
+from ..site import OWN_WRITER, Site
 from ..state import Writer
 from ._server import peer_uid
 
@@ -137,7 +137,8 @@ def _admitted(line: bytes, writer: Writer, site: Site) -> bytes:
     entry = decode_entry(line)
     if not any(_fits(entry.type, allowed) for allowed in writer.types) or entry.type.startswith(RESERVED):
         raise RefusedError(f"writer {writer.name} may not write entries of type {entry.type}")
-    return site.admitted(entry, writer.name)
+    # The site's own commands pass on what files say; everybody else writes in their own name.
+    return site.admitted(entry, entry.writer if writer.name == OWN_WRITER else writer.name)
 
 
 def _fits(type: str, allowed: str) -> bool:

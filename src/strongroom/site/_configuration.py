@@ -1,0 +1,118 @@
+"""`strongroom.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import UsageError
+from ..ledger import COSIGNATURE, Settings, VerifierKey, WitnessAddress
+
+__all__ = ["CONFIGURATION", "Configuration", "read_configuration", "template"]
+
+CONFIGURATION = {
+    "version": "1: the version of this file",
+    "keep_text": "true keeps the texts of prompts in the store; false (the default) keeps sketches alone",
+    "ledger.storage": "the URL of a prefix in an object store where the ledger lies; without it, ledger/ of the site",
+    "ledger.witness.url": "a witness's address",
+    "ledger.witness.key": "its verifier key",
+    "ledger.quorum": "how many of the witnesses must have cosigned; all, without it",
+    "ledger.copy": "a directory elsewhere that keeps checkpoints",
+    "ledger.git": "a git remote that keeps checkpoints",
+}
+MAX_WITNESSES = 16
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """`strongroom.toml`."""
+
+    keep_text: bool = False
+    ledger: Settings = field(default_factory=Settings)
+
+
+def template(keep_text: bool, storage: str = "") -> str:
+    """The file that `init` writes."""
+    place = f"storage = {_quoted(storage)}\n" if storage else '# storage = "s3://bucket/prefix"\n'
+    return (
+        "# Strongroom's configuration; docs/configuration.md describes each key.\n"
+        "version = 1\n\n"
+        "# Keep the texts of prompts? Without, sketches alone are kept: digests, MinHash, embedding, flags.\n"
+        f"keep_text = {'true' if keep_text else 'false'}\n\n"
+        "# Where the ledger lies, and where its checkpoints go: what makes rewriting it detectable.\n"
+        "[ledger]\n"
+        f"{place}"
+        '# copy = "/mnt/other-host/checkpoints"\n'
+        '# git = "ssh://git@example.com/checkpoints.git"\n'
+        "# quorum = 1\n"
+        "# [[ledger.witness]]\n"
+        '# url = "https://witness.example.com"\n'
+        '# key = "witness.example.com+…"\n'
+    )
+
+
+def read_configuration(text: bytes, path: Path) -> Configuration:
+    """Raises UsageError for an unknown key, a wrong type, or another version."""
+    where = str(path / "strongroom.toml")
+    try:
+        values: dict[str, Any] = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"the configuration is no TOML: {error}", where=where) from None
+    _check_keys(values, "", where)
+    if values.get("version") != 1 or values["version"] is True:
+        raise UsageError(
+            f"version is {values.get('version')!r}, this Strongroom knows 1", where=where, next="upgrade Strongroom"
+        )
+    keep_text = values.get("keep_text", False)
+    if not isinstance(keep_text, bool):
+        raise UsageError("keep_text must be true or false", where=where)
+    return Configuration(keep_text=keep_text, ledger=_ledger(values.get("ledger", {}), where))
+
+
+def _ledger(values: Any, where: str) -> Settings:
+    _check_keys(values, "ledger.", where)
+    for name in ("storage", "copy", "git"):
+        if not isinstance(values.get(name, ""), str):
+            raise UsageError(f"ledger.{name} must be text", where=where)
+    witnesses = values.get("witness", [])
+    if not isinstance(witnesses, list) or len(witnesses) > MAX_WITNESSES:
+        raise UsageError(f"ledger.witness is a list of at most {MAX_WITNESSES} tables", where=where)
+    addresses = tuple(_witness(witness, where) for witness in witnesses)
+    quorum = values.get("quorum", len(addresses))
+    if not isinstance(quorum, int) or isinstance(quorum, bool) or not 0 <= quorum <= len(addresses):
+        raise UsageError(f"ledger.quorum must be between 0 and the {len(addresses)} witnesses", where=where)
+    return Settings(
+        storage=values.get("storage", ""),
+        witnesses=addresses,
+        quorum=quorum,
+        copy=values.get("copy", ""),
+        git=values.get("git", ""),
+    )
+
+
+def _witness(values: Any, where: str) -> WitnessAddress:
+    _check_keys(values, "ledger.witness.", where)
+    url, key = values.get("url"), values.get("key")
+    if not isinstance(url, str) or not isinstance(key, str):
+        raise UsageError("a witness needs url and key", where=where)
+    parsed = VerifierKey.parse(key)
+    if parsed.type != COSIGNATURE:
+        raise UsageError("ledger.witness.key is not the key of a witness", where=where)
+    return WitnessAddress(url, parsed)
+
+
+def _check_keys(values: Any, prefix: str, where: str) -> None:
+    known = {key.removeprefix(prefix).partition(".")[0] for key in CONFIGURATION if key.startswith(prefix)}
+    if not isinstance(values, dict):
+        raise UsageError(f"{prefix.rstrip('.')} must be a table", where=where)
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UsageError(
+            f"unknown key '{prefix}{unknown[0]}'", where=where, next=f"known keys: {', '.join(sorted(known))}"
+        )
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

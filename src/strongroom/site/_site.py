@@ -1,0 +1,251 @@
+"""One installation: its directory, and what stands in it.
+
+    strongroom.toml   ledger/{public,journal}/   store/{exchanges,findings}/   state.db
+    keys/{sketch.key,ledger.key,writer.token}   run/{hunt.lock,lock,strongroom.sock}
+
+`keys/sketch.key` keys every digest of the store and finds the keys of subjects: with it and the store, somebody can
+test whether a guessed text was sent, so it belongs where secrets belong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
+from ._configuration import Configuration, read_configuration, template
+
+if TYPE_CHECKING:
+    from ..audit import Subjects
+    from ..core.records import Entry
+    from ..ledger import Home, RemoteRecorder, Sequencer
+    from ..state import State
+    from ..store import Store
+
+__all__ = ["ENVIRONMENT", "OWN_WRITER", "Site"]
+
+ENVIRONMENT = {"STRONGROOM_SITE": "the site's directory where --site is not given"}
+OWN_WRITER = "strongroom"
+"""The writer that the site's own commands are; its token lies in keys/writer.token."""
+_KEY_BYTES = 32
+
+
+class Site:
+    """One installation."""
+
+    def __init__(self, path: Path, configuration: Configuration, key: bytes) -> None:
+        self.path = path
+        self.configuration = configuration
+        self._key = key
+
+    @classmethod
+    def create(
+        cls, path: Path, *, keep_text: bool = False, origin: str = "", storage: str = "", passphrase: str = ""
+    ) -> Site:
+        """Makes a site in a new or empty directory, with a ledger if `origin` names one.
+
+        Raises UsageError when something is there already.
+        """
+        _check_name(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            there = "a site is there already" if (path / "strongroom.toml").exists() else "the directory is not empty"
+            raise UsageError(there, where=str(path), next="choose another directory")
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(0o700)
+            for folder in ("store", "keys", "run"):
+                (path / folder).mkdir(mode=0o700)
+            _write_secret(path / "keys" / "sketch.key", secrets.token_hex(_KEY_BYTES) + "\n")
+            # Last and at once, so that a directory without it is no site and a half-made one is never opened.
+            (path / "strongroom.toml.part").write_text(template(keep_text, storage))
+            (path / "strongroom.toml.part").replace(path / "strongroom.toml")
+        except OSError as error:
+            raise StrongroomError(
+                f"the site cannot be made: {error.strerror}", where=str(path), next="check space and permissions"
+            ) from error
+        site = cls.open(path)
+        if origin:
+            site.make_ledger(origin, passphrase=passphrase)
+        return site
+
+    @classmethod
+    def open(cls, path: Path) -> Site:
+        """Opens a site. Raises InputError when there is none, UsageError for its configuration, IntegrityError."""
+        _check_name(path)
+        try:
+            text = (path / "strongroom.toml").read_bytes()
+        except FileNotFoundError:
+            raise InputError("there is no site", where=str(path), next=f"run: strongroom init {path}") from None
+        except OSError as error:
+            raise InputError(f"the site cannot be read: {error.strerror}", where=str(path)) from error
+        return cls(path, read_configuration(text, path), _read_key(path / "keys" / "sketch.key"))
+
+    @classmethod
+    def find(cls, given: str | None) -> Site | None:
+        """The site that `--site` or STRONGROOM_SITE names, or None when neither does."""
+        path = cls.named(given)
+        return cls.open(path) if path else None
+
+    @staticmethod
+    def named(given: str | None) -> Path | None:
+        """The directory that `--site` or STRONGROOM_SITE names, whether or not a site is there."""
+        path = given or os.environ.get("STRONGROOM_SITE")
+        return Path(path) if path else None
+
+    @cached_property
+    def store(self) -> Store:
+        """The site's tables."""
+        from ..store import Store
+
+        return Store(self.path / "store")
+
+    @cached_property
+    def state(self) -> State:
+        """The site's transactional tables."""
+        from ..state import State
+
+        return State.open(self.path / "state.db")
+
+    @cached_property
+    def subjects(self) -> Subjects:
+        """Digests personal facts for the ledger."""
+            from ..audit import Subjects
+
+        return Subjects(self.state, self._key)
+
+    @cached_property
+    def ledger(self) -> Home:
+        """The site's ledger, whether or not it was made."""
+        from ..ledger import Home
+
+        return Home(self.path, self.configuration.ledger)
+
+    @property
+    def socket(self) -> Path:
+        """Where `strongroom serve` listens."""
+        return self.path / "run" / "strongroom.sock"
+
+    def make_ledger(self, origin: str, *, passphrase: str = "") -> None:
+        """Makes key, log, and the writer that this site's own commands are. Raises UsageError when there is one."""
+        self.ledger.create(origin, passphrase=passphrase)
+        token = self.path / "keys" / "writer.token"
+        token.unlink(missing_ok=True)  # of a start that was interrupted
+        self.state.remove_writer(OWN_WRITER)
+        _write_secret(token, self.add_writer(OWN_WRITER, ["strongroom.*"], os.getuid()) + "\n")
+
+    def add_writer(self, name: str, types: list[str], uid: int | None) -> str:
+        """A new writer's token, which is kept nowhere but as a digest. Raises UsageError."""
+        token = secrets.token_urlsafe(32)
+        self.state.add_writer(name, hashlib.sha256(token.encode()).hexdigest(), types, uid)
+        return token
+
+    def admitted(self, entry: Entry, writer: str) -> bytes:
+        """An entry as it goes on record, in the writer's own name; an access event's personal facts as keyed digests.
+
+        Raises InputError or RefusedError for what is no entry.
+        """
+        from ..audit import ACCESS, entry_of
+        from ..ledger import encode_entry
+
+        if entry.writer != writer:
+            raise RefusedError(f"the entry names the writer '{entry.writer[:80]}', not '{writer}'")
+        if entry.type == ACCESS:
+            entry = entry_of(entry.body, self.subjects, writer, time=entry.time)
+        return encode_entry(entry)
+
+    @contextlib.contextmanager
+    def recorder(
+        self, *, passphrase: str = "", notify: Callable[[str], None] = lambda text: None
+    ) -> Iterator[Sequencer | RemoteRecorder]:
+        """Appends to the ledger: itself where the lock is free, through `strongroom serve` where that holds it.
+
+        Raises what `Home.open` raises; AnotherSequencer when the lock is held and nobody serves.
+        """
+        from ..ledger import AnotherSequencer, RemoteRecorder
+
+        with contextlib.ExitStack() as stack:
+            recorder: Sequencer | RemoteRecorder
+            try:
+                recorder = stack.enter_context(self.ledger.open(passphrase=passphrase, notify=notify))
+            except AnotherSequencer:
+                if not self._served():
+                    raise
+                recorder = RemoteRecorder(self.socket, self._token())
+                stack.callback(recorder.close)
+            yield recorder
+
+    def _served(self) -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(self.socket))
+            except OSError:
+                return False
+        return True
+
+    def _token(self) -> str:
+        path = self.path / "keys" / "writer.token"
+        try:
+            return path.read_text().strip()
+        except OSError as error:
+            raise InputError(f"the site's own token cannot be read: {error.strerror}", where=str(path)) from error
+
+    @property
+    def sketch_key(self) -> bytes:
+        """The key of every digest of the store."""
+        return self._key
+
+    @contextlib.contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Holds `run/hunt.lock`. Raises StrongroomError when another hunt on this site holds it."""
+        try:
+            (self.path / "run").mkdir(mode=0o700, exist_ok=True)
+            opened = (self.path / "run" / "hunt.lock").open("w")
+        except OSError as error:
+            raise StrongroomError(
+                f"the site cannot be locked: {error.strerror}", where=str(self.path), next="check space and permissions"
+            ) from error
+        with opened as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise StrongroomError(
+                    "another hunt is at work on this site", where=str(self.path), next="wait for it to end"
+                ) from None
+            yield
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UsageError("the directory's name is no UTF-8", next="choose another directory") from None
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except (OSError, ValueError) as error:
+        raise IntegrityError(
+            f"the site's sketch key cannot be read: {error}",
+            where=str(path),
+            next="restore it from a backup; without it what is stored cannot be compared with new logs",
+        ) from None
+    if len(key) != _KEY_BYTES:
+        raise IntegrityError(f"the site's sketch key has {len(key)} bytes, not {_KEY_BYTES}", where=str(path))
+    return key
+
+
+def _write_secret(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
