@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..core.errors import InputError, RefusedError, UsageError
+from ..core.errors import InputError, RefusedError, StrongroomError, UsageError
 from ..core.ids import check_asset_name, check_digest, check_id
 from ..core.records import AccessEvent, Entry
 from ._body import ACCESS, time_of
@@ -147,9 +147,11 @@ def _checked(event: AccessEvent | dict[str, Any]) -> AccessEvent:
     if not check_id(checked.id).startswith("evt_"):
         raise _bad(f"'{checked.id}' is the id of something else")
     check_asset_name(checked.asset)
-    for digest in (checked.asset_digest, checked.request_digest):
-        if digest:
+    for digest in filter(None, (checked.asset_digest, checked.request_digest)):
+        try:
             check_digest(digest)
+        except StrongroomError as error:
+            raise _bad(error.message) from None
     return checked
 
 
