@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from strongroom.audit import Answer, Subjects, entry_of
 from strongroom.core.records import AccessEvent, Entry
 from strongroom.ledger import (
     KeyFile,
@@ -66,3 +68,54 @@ class Log:
     def reader(self) -> LogReader:
         source = open_source(str(self._path / "ledger" / "public"))
         return LogReader(source, read_checkpoint(source, [self.verifier]))
+
+
+PEOPLE = ["ann@example.org", "bob@example.org", "eve@example.org"]
+ASSETS = ["acme/summariser:1", "acme/summariser:2", "acme/summariser", "acme/judge", "acme/summariser-2"]
+ACTIONS = ["open", "seal"]
+COUNT = 300
+
+
+def entries(subjects: Subjects, count: int = COUNT, first: int = 0) -> list[bytes]:
+    """Access entries of a few people, assets and actions, a second apart, and entries of another type between."""
+    made = []
+    for number in range(first, first + count):
+        if number % 7 == 3:
+            made.append(raw({"asset": ASSETS[0], "principal": "x", "n": number}, type="strongroom.lease/1"))
+            continue
+        given = event(
+            number,
+            principal=PEOPLE[number % 3],
+            asset=ASSETS[number % 5],
+            action=ACTIONS[number % 2],
+            reason=f"n{number}",
+        )
+        made.append(encode_entry(entry_of(given, subjects, "door")))
+    return made
+
+
+def numbers(count: int = COUNT, *, person: str = "", assets: tuple[str, ...] = (), action: str = "") -> list[int]:
+    """The same questions asked of the recipe."""
+    return [
+        number
+        for number in range(count)
+        if number % 7 != 3
+        and person in ("", PEOPLE[number % 3])
+        and (not assets or ASSETS[number % 5] in assets)
+        and action in ("", ACTIONS[number % 2])
+    ]
+
+
+def found(answers: Iterable[Answer]) -> list[int]:
+    return [answer.index for answer in answers]
+
+
+class Lying:
+    """A reader whose answers somebody changed on the way."""
+
+    def __init__(self, honest: LogReader, **changed: Callable[..., Any]) -> None:
+        self._honest = honest
+        self._changed = changed
+
+    def __getattr__(self, name: str) -> Any:
+        return self._changed.get(name) or getattr(self._honest, name)
