@@ -35,9 +35,9 @@ __all__ = [
     "SIZE_TYPE",
     "Answer",
     "Cosigner",
+    "Witness",
     "WitnessDirectory",
     "WitnessMemory",
-    "Witness",
     "WitnessStorage",
     "origin_hash",
 ]

@@ -70,7 +70,8 @@ def talk(address: str, request: bytes, then: bytes = b"") -> bytes:
     with connect(address) as client:
         client.settimeout(8)
         client.sendall(request)
-        client.sendall(then)
+        if then:
+            client.sendall(then)
         answer = b""
         while data := client.recv(65_536):
             answer += data

@@ -17,7 +17,7 @@ from strongroom.ledger._checkpoint import Checkpoint
 from strongroom.ledger._http import get, post
 from strongroom.ledger._merkle import consistency_proof, leaf_hash, nodes_of, tree_root
 from strongroom.ledger._notes import COSIGNATURE, SigningKey, sign_note
-from strongroom.ledger._witness import MAX_REQUEST_BYTES, WitnessDirectory, WitnessMemory, Witness, origin_hash
+from strongroom.ledger._witness import MAX_REQUEST_BYTES, Witness, WitnessDirectory, WitnessMemory, origin_hash
 from strongroom.ledger._witness_client import ROLLED_BACK, cosign, latest
 
 ORIGIN = "log.example/a"

@@ -21,9 +21,9 @@ from strongroom.ledger._merkle import EMPTY_ROOT, consistency_proof, leaf_hash, 
 from strongroom.ledger._notes import COSIGNATURE, SignatureLine, SigningKey, sign_note
 from strongroom.ledger._witness import (
     MAX_REQUEST_BYTES,
+    Witness,
     WitnessDirectory,
     WitnessMemory,
-    Witness,
     origin_hash,
 )
 from strongroom.ledger._witness_client import MAX_TRIES, ROLLED_BACK, cosign, latest
