@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..core.clock import Clock, now
-from ..ledger._witness import MAX_REQUEST_BYTES, Answer, Witness
+from ..ledger import MAX_REQUEST_BYTES, Answer, Witness
 
 __all__ = ["witness_app"]
 

@@ -15,8 +15,12 @@ from strongroom.core.errors import StrongroomError, UsageError
 from ._demo import demo
 from ._findings import explain, finding
 from ._hunt import hunt
+from ._ledger import Interrupted, ledger
+from ._ledger_ask import writer as _writer  # noqa: F401 - adds its commands to `ledger`
+from ._ledger_proofs import SPLIT as _SPLIT  # noqa: F401 - adds its commands to `ledger`
 from ._options import SiteOption
 from ._output import print_error
+from ._serve import serve
 from ._site import init, store
 
 __all__ = ["app", "main"]
@@ -58,6 +62,8 @@ app.command("hunt")(hunt)
 app.command("explain")(explain)
 app.add_typer(finding, name="finding")
 app.add_typer(store, name="store")
+app.command("serve")(serve)
+app.add_typer(ledger, name="ledger")
 
 
 def main() -> int:
@@ -76,14 +82,14 @@ def main() -> int:
         return _failed(error, json=json)
     except _WrongUse as error:
         return _wrong_use(error, json=json)
-    except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _interrupted(str(error)) if isinstance(error, Interrupted) else _interrupted()
     except Exception as error:
         return _our_fault(error)
 
 
-def _interrupted() -> int:
-    sys.stderr.write("interrupted; what was read is kept, the same command continues\n")
+def _interrupted(text: str = "interrupted; what was read is kept, the same command continues") -> int:
+    sys.stderr.write(f"{text}\n")
     return INTERRUPTED
 
 

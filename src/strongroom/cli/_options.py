@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,17 +87,19 @@ def check_writable(path: Path | None, option: str) -> None:
         raise UsageError("this may not be written to", where=f"{option} {path}", next="name another file")
 
 
-def write_output(path: Path, text: str) -> None:
-    """A regular file is there whole or not at all, an older one stays until then; a device or pipe is written to."""
+def write_output(path: Path, text: str | Iterable[str]) -> int:
+    """A regular file is there whole or not at all, an older one stays until then; a device or pipe is written to.
+
+    Returns how many pieces of text were written.
+    """
+    pieces = [text] if isinstance(text, str) else text
     try:
         target = path.resolve()
         if target.exists() and not target.is_file():
-            with target.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
-            return
+            return _write(target, pieces)
         temporary = target.with_name(f".{target.name}.part")
         try:
-            temporary.write_text(text, encoding="utf-8", newline="")
+            count = _write(temporary, pieces)
             temporary.replace(target)
         except OSError:
             with contextlib.suppress(OSError):
@@ -106,3 +109,13 @@ def write_output(path: Path, text: str) -> None:
         raise StrongroomError(
             f"the file cannot be written: {error.strerror}", where=str(path), next="check space and permissions"
         ) from error
+    return count
+
+
+def _write(path: Path, pieces: Iterable[str]) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for piece in pieces:
+            file.write(piece)
+            count += 1
+    return count

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from strongroom.hunt import Watcher
     from strongroom.ingest import Progress
 
-__all__ = ["print_error", "print_facts", "print_json", "print_table", "stdout", "watching"]
+__all__ = [
+    "counting",
+    "print_error",
+    "print_facts",
+    "print_json",
+    "print_notice",
+    "print_table",
+    "stdout",
+    "watching",
+]
 
 PLAIN_EVERY = 10.0
 """Seconds between lines of progress in a pipe."""
@@ -82,6 +91,22 @@ def print_error(error: StrongroomError, *, json: bool) -> None:
         sys.stderr.write(f"  next:  {tame(error.next)}\n")
 
 
+def print_notice(text: str) -> None:
+    """A warning, or what happens meanwhile, on stderr."""
+    sys.stderr.write(f"{tame(text)}\n")
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how many of how many are done; the number of all may be 0 for unknown."""
+    if sys.stderr.isatty():
+        with _Bar() as bar:
+            yield lambda done, all: bar.count(what, done, all)
+        return
+    lines = _Lines()
+    yield lambda done, all: lines.count(what, done, all)
+
+
 def tame(text: str) -> str:
     """Text from logs or files without what could steer a terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
@@ -138,6 +163,15 @@ class _Bar:
     def step(self, what: str) -> None:
         self._progress.update(self._task, description=what, total=None, rate="")
 
+    def count(self, what: str, done: int, all: int) -> None:
+        self._progress.update(
+            self._task,
+            description=what,
+            completed=done,
+            total=all or None,
+            rate=f"{done:,}" + (f" of {all:,}" if all else ""),
+        )
+
 
 class _Lines:
     def __init__(self) -> None:
@@ -151,6 +185,12 @@ class _Lines:
 
     def step(self, what: str) -> None:
         sys.stderr.write(f"{what}\n")
+
+    def count(self, what: str, done: int, all: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= PLAIN_EVERY:
+            self._told = now
+            sys.stderr.write(f"{what}: {done:,}" + (f" of {all:,}" if all else "") + "\n")
 
 
 def _rate(at: Progress, seconds: float) -> str:

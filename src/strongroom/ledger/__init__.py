@@ -9,10 +9,12 @@ record stays. Personal facts enter as keyed digests.
 """
 
 from ._anchors import WitnessAddress
-from ._checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from ._checkpoint import Checkpoint, SignedCheckpoint, check_quorum, open_checkpoint
+from ._compare import Comparison, View, compare
 from ._entry import MAX_INPUT_BYTES, RESERVED, canonicalise, check_entry, decode_entry, encode_entry
 from ._home import Home, Settings
 from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key
+from ._merkle import leaf_hash, verify_consistency
 from ._notes import COSIGNATURE, ED25519, VerifierKey, check_name
 from ._open import AnotherSequencer, create_ledger, open_ledger, read_keys, storage_at
 from ._proof import InclusionProof, check_proof, parse_proof
@@ -20,16 +22,22 @@ from ._reader import LogReader, read_checkpoint
 from ._remote import RemoteRecorder
 from ._sequencer import Committed, Limits, Sequencer
 from ._storage import DirectoryStorage, Source, open_source
+from ._tiles import MAX_BUNDLE_BYTES as MAX_FILE_BYTES
 from ._verdict import Seen, Verdict, trusted_keys, verify_log
+from ._witness import MAX_REQUEST_BYTES, Answer, Witness, WitnessDirectory
 
 __all__ = [
     "COSIGNATURE",
     "ED25519",
+    "MAX_FILE_BYTES",
     "MAX_INPUT_BYTES",
+    "MAX_REQUEST_BYTES",
     "RESERVED",
     "AnotherSequencer",
+    "Answer",
     "Checkpoint",
     "Committed",
+    "Comparison",
     "DirectoryStorage",
     "Home",
     "InclusionProof",
@@ -45,16 +53,22 @@ __all__ = [
     "Source",
     "Verdict",
     "VerifierKey",
+    "View",
+    "Witness",
     "WitnessAddress",
+    "WitnessDirectory",
     "canonicalise",
     "check_entry",
     "check_name",
     "check_proof",
+    "check_quorum",
+    "compare",
     "create_key",
     "create_ledger",
     "decode_entry",
     "encode_entry",
     "is_sealed",
+    "leaf_hash",
     "load_key",
     "open_checkpoint",
     "open_ledger",
@@ -64,5 +78,6 @@ __all__ = [
     "read_keys",
     "storage_at",
     "trusted_keys",
+    "verify_consistency",
     "verify_log",
 ]

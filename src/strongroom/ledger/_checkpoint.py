@@ -15,7 +15,15 @@ from ..core.errors import IntegrityError, UsageError
 from ._merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 from ._notes import COSIGNATURE, VerifierKey, verify_note
 
-__all__ = ["Checkpoint", "SignedCheckpoint", "open_checkpoint", "parse_checkpoint", "parse_hash", "parse_number"]
+__all__ = [
+    "Checkpoint",
+    "SignedCheckpoint",
+    "check_quorum",
+    "open_checkpoint",
+    "parse_checkpoint",
+    "parse_hash",
+    "parse_number",
+]
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,17 @@ def open_checkpoint(
         )
     cosigned = {key: signers[key.name, key.id].time for key in witnesses if (key.name, key.id) in signers}
     return SignedCheckpoint(checkpoint, data, signer, cosigned)
+
+
+def check_quorum(signed: SignedCheckpoint, quorum: int, *, where: str) -> None:
+    """Raises IntegrityError unless so many witnesses have cosigned. A key counts once, whatever names it has."""
+    there = len({key.public for key in signed.cosigned})
+    if there < quorum:
+        raise IntegrityError(
+            f"{quorum - there} of {quorum} cosignatures are missing",
+            where=where,
+            next="ask for a proof that was made after the witnesses had cosigned",
+        )
 
 
 def parse_number(text: str, *, where: str) -> int:

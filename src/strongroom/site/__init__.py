@@ -7,4 +7,4 @@ from ._configuration import CONFIGURATION, Configuration
 from ._site import ENVIRONMENT, OWN_WRITER, Site
 from ._temporary import temporary_site
 
-__all__ = ["CONFIGURATION", "ENVIRONMENT", "Configuration", "Site", "temporary_site"]
+__all__ = ["CONFIGURATION", "ENVIRONMENT", "OWN_WRITER", "Configuration", "Site", "temporary_site"]

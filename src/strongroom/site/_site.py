@@ -117,7 +117,7 @@ class Site:
     @cached_property
     def subjects(self) -> Subjects:
         """Digests personal facts for the ledger."""
-            from ..audit import Subjects
+        from ..audit import Subjects
 
         return Subjects(self.state, self._key)
 
