@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -18,11 +18,12 @@ from strongroom import __version__
 from strongroom.core.clock import now
 from strongroom.core.errors import InputError, StrongroomError, UsageError
 
+from ._logs import PassphraseFile, passphrase_for
 from ._options import Json, SiteOption, check_writable, given_site, window_of, write_output
-from ._output import print_json, stdout, watching
+from ._output import print_json, print_notice, stdout, watching
 
 if TYPE_CHECKING:
-    from strongroom.core.records import Verdict
+    from strongroom.core.records import Entry, Verdict
     from strongroom.hunt.circumstances import Circumstances
     from strongroom.ingest.reader import Reader
     from strongroom.site import Site
@@ -53,6 +54,7 @@ def hunt(
         Path | None, typer.Option(metavar="FILE", help="Where places of bad records are written.")
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=0, max=256, help="Processes; 0 chooses.")] = 0,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Find accounts that copy the model together. Exit 0: none found, 1: found.
 
@@ -66,6 +68,8 @@ def hunt(
     reading = [format, *sorted(map or [])]
     with _site(given_site(context, site), words, reading) as opened, _rejects(opened, rejects) as places:
         from strongroom.hunt import Hunt, run_hunt
+
+        record = _recording(opened, passphrase_file)
         from strongroom.ingest import Settings, readable
 
         with watching() as watcher:
@@ -83,6 +87,8 @@ def hunt(
                     rejects=places,
                     rejects_path=places.name,
                     workers=workers or None,
+                    configuration=opened.site.configuration_digest,
+                    record=record,
                 ),
                 now(),
                 watcher,
@@ -90,6 +96,22 @@ def hunt(
     publish(verdict, circumstances, json=json, report=report, csv=csv)
     if any(campaign.status != "dismissed" for campaign in verdict.campaigns):
         raise typer.Exit(FOUND)
+
+
+def _recording(opened: _Opened, passphrase_file: Path | None) -> Callable[[Entry], int] | None:
+    """How this hunt goes on record; a passphrase that is missing or wrong is told before hours of work."""
+    ledger = opened.site.ledger
+    if opened.temporary or not ledger.exists:
+        return None
+    secret = passphrase_for(opened.site, passphrase_file)
+    if ledger.sealed and (secret or not opened.site.served):
+        ledger.check_passphrase(secret)
+
+    def record(entry: Entry) -> int:
+        with opened.site.recorder(passphrase=secret, notify=print_notice) as recorder:
+            return recorder.append(entry)
+
+    return record
 
 
 def publish(

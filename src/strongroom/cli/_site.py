@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +12,10 @@ import typer
 
 from strongroom.core.clock import format_time, now, parse_duration
 
+from ._ledger import UNSEALED
+from ._logs import PassphraseFile, new_passphrase
 from ._options import Json, SiteOption, given_site, need_site
-from ._output import print_facts, print_json
+from ._output import print_facts, print_json, print_notice
 
 __all__ = ["init", "store"]
 
@@ -25,6 +29,10 @@ def init(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing (implied without a terminal).")] = False,
     keep_text: Annotated[bool, typer.Option("--keep-text", help="Keep texts of prompts, not only sketches.")] = False,
+    origin: Annotated[
+        str, typer.Option("--origin", metavar="NAME", help="Name of its ledger, such as example.com/log.")
+    ] = "",
+    passphrase_file: PassphraseFile = None,
     json: Json = False,
     site: SiteOption = "",
 ) -> None:
@@ -36,16 +44,34 @@ def init(
         path = Path(typer.prompt("Directory of the site", default=str(path)))
         if not keep_text:
             keep_text = typer.confirm("Keep the texts of prompts (otherwise sketches alone)?", default=False)
-    made = Site.create(path, keep_text=keep_text)
-    facts = {"site": str(made.path.absolute()), "keep_text": made.configuration.keep_text}
+    secret = new_passphrase(passphrase_file, ask=not yes and not json)
+    made = Site.create(path, keep_text=keep_text, origin=origin or _origin(path), passphrase=secret)
+    if not secret:
+        print_notice(f"warning: the ledger's {UNSEALED}")
+    key = str(made.ledger.keys()[-1])
+    facts = {"site": str(made.path.absolute()), "keep_text": made.configuration.keep_text, "ledger_key": key}
     if json:
         print_json(facts)
         return
-    print_facts([("site", facts["site"]), ("texts of prompts", "kept" if keep_text else "not kept, sketches alone")])
+    print_facts(
+        [
+            ("site", facts["site"]),
+            ("texts of prompts", "kept" if keep_text else "not kept, sketches alone"),
+            ("ledger's verifier key", key),
+        ]
+    )
     sys.stdout.write(
         f"The key in {path}/keys/sketch.key keys every digest; it is not encrypted. Keep it where secrets belong.\n"
         f"next: strongroom hunt LOGS… --site {path}\n"
     )
+
+
+def _origin(path: Path) -> str:
+    """A name that no other log has: of this machine and directory, and some chance."""
+    import secrets
+
+    words = [re.sub(r"[^A-Za-z0-9.-]", "-", word)[:60] for word in (socket.gethostname(), path.absolute().name)]
+    return f"{words[0] or 'localhost'}/{words[1] or 'site'}-{secrets.token_hex(4)}"
 
 
 @store.command("info")

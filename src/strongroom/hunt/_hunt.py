@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import msgspec
 
 from strongroom.core.clock import format_time
 from strongroom.core.ids import new_id
-from strongroom.core.records import Campaign, Finding, Verdict, Window
+from strongroom.core.records import Campaign, Entry, Finding, Verdict, Window
 from strongroom.detect.campaign import Found, Result, find_campaigns
 from strongroom.ingest import IngestReport, Progress, Settings, SourceReport, ingest
 from strongroom.ingest.reader import Reader
@@ -28,6 +29,9 @@ TECHNIQUES = ["AML.T0024.002"]
 """MITRE ATLAS: Exfiltration via AI Inference API: Extract AI Model."""
 MAX_DAYS = 400
 MAX_INPUTS = 10_000
+HUNT = "strongroom.hunt/1"
+MAX_RECORDED_INPUTS = 200
+"""Inputs, and campaigns, that one entry of the ledger names: it has 65,535 bytes."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,10 @@ class Hunt:
     rejects: IO[str] | None = None
     rejects_path: str = ""
     workers: int | None = None
+    configuration: str = ""
+    """`sha256:` of the site's configuration file."""
+    record: Callable[[Entry], object] | None = None
+    """Puts an entry on record (`Recorder.append`); None where there is no ledger."""
 
 
 def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumstances]:
@@ -91,7 +99,35 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
         **_pictures(hunt.store, result, campaigns, since, until),
     )
     _remember(hunt.store, verdict, now)
+    if hunt.record is not None:
+        hunt.record(_entry(hunt, report, verdict, now))
     return verdict, circumstances
+
+
+def _entry(hunt: Hunt, report: IngestReport, verdict: Verdict, now: int) -> Entry:
+    """What goes on record of a hunt: digests, so that whoever has the logs and the verdict can show what was found."""
+    inputs = [
+        {"digest": source.digest, "bytes": source.bytes, "records": source.records, "new": source.new}
+        for source in report.sources[:MAX_RECORDED_INPUTS]
+    ]
+    window = [format_time(time) if time is not None else "" for time in (hunt.settings.since, hunt.settings.until)]
+    return Entry(
+        type=HUNT,
+        time=format_time(now),
+        writer="strongroom",
+        body={
+            "inputs": inputs,
+            "inputs_in_all": len(report.sources),
+            "configuration": hunt.configuration,
+            "version": hunt.version,
+            "since": window[0],
+            "until": window[1],
+            "verdict": f"sha256:{hashlib.sha256(msgspec.json.encode(verdict)).hexdigest()}",
+            "campaigns": [campaign.id for campaign in verdict.campaigns[:MAX_RECORDED_INPUTS]],
+            "exchanges": verdict.exchanges,
+            "accounts": verdict.accounts,
+        },
+    )
 
 
 def _input(source: SourceReport) -> InputFile:

@@ -54,6 +54,8 @@ class SourceReport:
     path: str
     bytes: int
     format: str = ""
+    digest: str = ""
+    """`sha256:` of its bytes; empty where they could not all be read."""
     records: int = 0
     new: int = 0
     skipped: int = 0
@@ -137,6 +139,7 @@ class Ingest:
                 with source.open() as raw:
                     stream, counted = decompress(raw)
                     yield from self._chunks(place, frames(stream), counted, source.size)
+                    place.digest = counted.digest()
             except InputError as error:
                 self._leave(place, place.records + 1, error.message, error.next)
             except OSError as error:

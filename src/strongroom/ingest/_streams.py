@@ -7,6 +7,7 @@ pieces together and lose them to the error.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import zlib
 from collections.abc import Callable
@@ -30,10 +31,12 @@ _NOT_READ = {b"BZh91AY&SY": "bzip2", b"\xfd7zXZ": "xz", b"\x04\x22\x4d\x18": "lz
 
 
 class Counted(io.RawIOBase):
-    """A stream that knows how many bytes were taken from it (for progress and for the bound on expansion)."""
+    """A stream that knows how many bytes were taken from it (for progress and the bound on expansion), and which."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._hash = hashlib.sha256()
+        self._in_order = True
         self.taken = 0
 
     def readable(self) -> bool:
@@ -43,6 +46,7 @@ class Counted(io.RawIOBase):
         return self._stream.seekable()
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._in_order = False
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
@@ -61,8 +65,18 @@ class Counted(io.RawIOBase):
                 break
             buffer[filled : filled + len(data)] = data
             filled += len(data)
+        self._hash.update(buffer[:filled])
         self.taken += filled
         return filled
+
+    def digest(self) -> str:
+        """`sha256:` of the whole stream, as it is before decompression. Reads what was not read yet."""
+        if not self._in_order:  # a Parquet file is read here and there: once more, from its beginning
+            self._stream.seek(0)
+            self._hash = hashlib.sha256()
+        while data := self._stream.read(BUFFER):
+            self._hash.update(data)
+        return f"sha256:{self._hash.hexdigest()}"
 
 
 class _Bounded(io.RawIOBase):

@@ -92,6 +92,10 @@ class Home:
         """Whether a passphrase is needed to append."""
         return is_sealed(self.key_file)
 
+    def check_passphrase(self, passphrase: str) -> None:
+        """Raises RefusedError unless it opens the key."""
+        self._signer(passphrase)
+
     def keys(self) -> list[VerifierKey]:
         """The log's keys as it says, oldest first."""
         return read_keys(self.source, KEYS.rpartition("/")[2])

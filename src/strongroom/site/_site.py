@@ -129,17 +129,24 @@ class Site:
         return Home(self.path, self.configuration.ledger)
 
     @property
+    def configuration_digest(self) -> str:
+        """`sha256:` of the configuration file."""
+        return f"sha256:{hashlib.sha256((self.path / 'strongroom.toml').read_bytes()).hexdigest()}"
+
+    @property
     def socket(self) -> Path:
         """Where `strongroom serve` listens."""
         return self.path / "run" / "strongroom.sock"
 
     def make_ledger(self, origin: str, *, passphrase: str = "") -> None:
         """Makes key, log, and the writer that this site's own commands are. Raises UsageError when there is one."""
-        self.ledger.create(origin, passphrase=passphrase)
+        if self.ledger.exists:
+            raise UsageError("there is a ledger already", where=str(self.path), next="choose another site")
         token = self.path / "keys" / "writer.token"
         token.unlink(missing_ok=True)  # of a start that was interrupted
         self.state.remove_writer(OWN_WRITER)
-        _write_secret(token, self.add_writer(OWN_WRITER, ["strongroom.*"], os.getuid()) + "\n")
+        _write_secret(token, self.add_writer(OWN_WRITER, ["*"], os.getuid()) + "\n")
+        self.ledger.create(origin, passphrase=passphrase)  # last: its key says that there is a ledger
 
     def add_writer(self, name: str, types: list[str], uid: int | None) -> str:
         """A new writer's token, which is kept nowhere but as a digest. Raises UsageError."""
@@ -176,13 +183,15 @@ class Site:
             try:
                 recorder = stack.enter_context(self.ledger.open(passphrase=passphrase, notify=notify))
             except AnotherSequencer:
-                if not self._served():
+                if not self.served:
                     raise
                 recorder = RemoteRecorder(self.socket, self._token())
                 stack.callback(recorder.close)
             yield recorder
 
-    def _served(self) -> bool:
+    @property
+    def served(self) -> bool:
+        """Whether `strongroom serve` answers on the site's socket."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.connect(str(self.socket))

@@ -172,7 +172,7 @@ def _check_writer(name: str, types: Sequence[str], uid: int | None) -> None:
     if not 0 < len(types) <= MAX_TYPES:
         raise UsageError(f"a writer writes 1 to {MAX_TYPES} types of entries, not {len(types)}")
     for each in types:
-        if len(each) > MAX_TYPE_CHARACTERS or not _TYPE.fullmatch(each):
-            raise UsageError(f"'{each[:80]}' is no type of entry", next="it reads like strongroom.access/1")
+        if each != "*" and (len(each) > MAX_TYPE_CHARACTERS or not _TYPE.fullmatch(each)):
+            raise UsageError(f"'{each[:80]}' is no type of entry", next="it reads like strongroom.access/1; * is any")
     if uid is not None and not 0 <= uid <= MAX_UID:
         raise UsageError(f"{uid} is no Unix user id")
