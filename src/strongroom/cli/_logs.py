@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A site's directory.")]
-Log = Annotated[str, typer.Argument(metavar="DIR|URL", help="A site, a ledger's directory or copy, or its address.")]
+Log = Annotated[str, typer.Argument(metavar="LOG", help="A site, a ledger's directory or copy, or its address.")]
 KeyOption = Annotated[
     str, typer.Option("--key", metavar="VKEY", help="The log's verifier key; an address needs it.", show_default=False)
 ]

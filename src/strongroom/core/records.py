@@ -1,8 +1,8 @@
 """The records that folders hand to each other. Versioned; docs/schemas/ holds a schema for each contract.
 
 `Exchange` is what a reader makes of one log record; it lives until its text has become a sketch. `Finding`,
-`Campaign` and `Verdict` are what detection says. `AccessEvent` and `Entry` are contracts for the ledger and
-the doors; nothing writes them yet.
+`Campaign` and `Verdict` are what detection says. `Entry` is what goes on record in the ledger, and
+`AccessEvent` what doors will write there; none does yet.
 """
 
 from __future__ import annotations

@@ -23,12 +23,14 @@ from ._remote import RemoteRecorder
 from ._sequencer import Committed, Limits, Sequencer
 from ._storage import DirectoryStorage, Source, open_source
 from ._tiles import MAX_BUNDLE_BYTES as MAX_FILE_BYTES
+from ._tiles import MAX_ENTRY_BYTES
 from ._verdict import Seen, Verdict, trusted_keys, verify_log
 from ._witness import MAX_REQUEST_BYTES, Answer, Witness, WitnessDirectory
 
 __all__ = [
     "COSIGNATURE",
     "ED25519",
+    "MAX_ENTRY_BYTES",
     "MAX_FILE_BYTES",
     "MAX_INPUT_BYTES",
     "MAX_REQUEST_BYTES",

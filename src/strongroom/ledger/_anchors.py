@@ -138,8 +138,8 @@ class GitRemote:
             **os.environ,
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
-            "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"),
         }
+        environment.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")  # no question to wait for
         try:
             done = subprocess.run(  # noqa: S603 - git itself, with words of ours
                 command, env=environment, capture_output=True, timeout=GIT_SECONDS, check=False, text=True
