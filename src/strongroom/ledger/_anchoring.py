@@ -10,6 +10,7 @@ from ..core.errors import IntegrityError, StrongroomError
 from ._anchors import Anchor, WitnessAddress, keep_everywhere
 from ._checkpoint import SignedCheckpoint
 from ._notes import SignatureLine, VerifierKey
+from ._open import read_keys
 from ._reader import LogReader
 from ._sequencer import Committed
 from ._storage import Source
@@ -21,6 +22,8 @@ COSIGN_SECONDS = 1.0
 """At least this long from one round of witnesses to the next."""
 KEEP_SECONDS = 60.0
 """At least this long from one copy to the next."""
+RETRY_SECONDS = 60.0
+"""How long after a witness did not cosign it is asked again, where nothing new is to be cosigned."""
 
 
 class Anchoring:
@@ -40,16 +43,26 @@ class Anchoring:
         self._cosigned: Callable[[Committed, list[SignatureLine]], None] | None = None
         self._seen = dict.fromkeys((witness.url for witness in witnesses), 0)
         self._latest: Committed | None = None
-        self._kept_at = float("-inf")
-        self._kept_size = -1
+        self._done: Committed | None = None
+        self._refused = False
+        """Whether a witness did not cosign what was sent last."""
+        self._tried: Committed | None = None
+        """What was last sent to the copies, when, and whether all of them have it."""
+        self._tried_at = float("-inf")
+        self._all_kept = True
         self._closing = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="ledger_anchoring", daemon=True)
 
-    def start(self, cosigned: Callable[[Committed, list[SignatureLine]], None]) -> None:
-        """Starts the thread, which calls `cosigned` with what the witnesses signed."""
+    def start(self, cosigned: Callable[[Committed, list[SignatureLine]], None], committed: Committed) -> None:
+        """Starts the thread, which calls `cosigned` with what the witnesses signed.
+
+        `committed` is what is published already: it is sent too, since who sent it last may have found nobody.
+        """
         self._cosigned = cosigned
         if self._witnesses or self._anchors:
+            if committed.checkpoint.size:
+                self._latest = self._latest or committed
             self._thread.start()
 
     def published(self, committed: Committed) -> None:
@@ -67,39 +80,66 @@ class Anchoring:
             self._thread.join()
 
     def _run(self) -> None:
-        done: Committed | None = None
+        self._pause()  # a command that appends and ends sends one checkpoint, not two
         while True:
             with self._wake:
-                while self._latest is done and not self._closing:
-                    self._wake.wait()
+                self._wake.wait_for(lambda: self._closing or self._latest is not self._done, self._idle_seconds())
                 latest, last = self._latest, self._closing
-            if latest is not None and latest is not done:
-                self._round(latest, last=last)
-                done = latest
-            if last:
-                if latest is not None and self._kept_size != latest.checkpoint.size:
+            if latest is not None:
+                if latest is not self._done or (self._refused and not last):
+                    self._cosign(latest)
+                if self._tried is not latest if last else self._keep_seconds(latest) == 0.0:
                     self._keep(latest)
+                self._done = latest
+            if last:
                 return
-            with self._wake:
-                self._wake.wait_for(lambda: self._closing, COSIGN_SECONDS)
+            self._pause()
 
-    def _round(self, committed: Committed, *, last: bool) -> None:
+    def _pause(self) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._closing, COSIGN_SECONDS)
+
+    def _idle_seconds(self) -> float | None:
+        """When somebody is to be sent the last one again, or for the first time; None when all have it."""
+        if self._done is None:
+            return None
+        times = [self._keep_seconds(self._done), RETRY_SECONDS if self._refused else None]
+        return min((time for time in times if time is not None), default=None)
+
+    def _keep_seconds(self, committed: Committed) -> float | None:
+        """When the copies are to be sent this checkpoint; None when they have it."""
+        if not self._anchors or (self._tried is committed and self._all_kept):
+            return None
+        return max(0.0, self._tried_at + KEEP_SECONDS - time.monotonic())
+
+    def _cosign(self, committed: Committed) -> None:
         lines = [line for witness in self._witnesses if (line := self._ask(witness, committed)) is not None]
+        self._refused = len(lines) < len(self._witnesses)
         if lines and self._cosigned is not None:
             try:
                 self._cosigned(committed, lines)
             except StrongroomError as error:
                 self._notify(f"cosignatures were not written: {error}")
-        if last or time.monotonic() - self._kept_at >= KEEP_SECONDS:
-            self._keep(committed)
 
     def _keep(self, committed: Committed) -> None:
-        self._kept_at, self._kept_size = time.monotonic(), committed.checkpoint.size
-        keep_everywhere(self._anchors, committed, self._notify)
+        self._tried, self._tried_at = committed, time.monotonic()
+        if not self._anchors:
+            return
+        try:
+            keys = read_keys(self._source, "keys")
+        except StrongroomError as error:
+            self._notify(f"a checkpoint was not kept anywhere: {error}")
+            self._all_kept = False
+            return
+        reader = self._reader(committed)
+        kept = keep_everywhere(self._anchors, committed, keys, reader, self._notify)
+        self._all_kept = kept == len(self._anchors)
+
+    def _reader(self, committed: Committed) -> LogReader:
+        return LogReader(self._source, SignedCheckpoint(committed.checkpoint, committed.note, self._key, {}))
 
     def _ask(self, witness: WitnessAddress, committed: Committed) -> SignatureLine | None:
-        signed = SignedCheckpoint(committed.checkpoint, committed.note, self._key, {})
-        reader = LogReader(self._source, signed)
+        reader = self._reader(committed)
         try:
             line = cosign(
                 witness.url,

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..core.errors import StrongroomError
+from ..core.errors import IntegrityError, StrongroomError
 from ._checkpoint import open_checkpoint
 from ._notes import MAX_NOTE_BYTES, VerifierKey
+from ._reader import LogReader
 from ._sequencer import Committed
 from ._storage import full_disk
 from ._verdict import Seen
@@ -25,6 +26,24 @@ __all__ = ["Anchor", "Directory", "GitRemote", "WitnessAddress", "keep_everywher
 
 GIT_SECONDS = 60.0
 SIZE_DIGITS = 20
+GIT_SETTINGS = (
+    "user.name=strongroom",
+    "user.email=strongroom@localhost",
+    "commit.gpgsign=false",
+    "core.hooksPath=/dev/null",
+    "core.autocrlf=false",
+    "gc.auto=0",
+)
+GIT_PLACES = {
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_QUARANTINE_PATH",
+    "GIT_WORK_TREE",
+}
 
 
 @dataclass(frozen=True)
@@ -80,11 +99,14 @@ class Directory:
 
     def latest(self, keys: Sequence[VerifierKey]) -> Seen | None:
         """See Anchor."""
+        if not self._root.is_dir():
+            raise StrongroomError("the directory for copies of checkpoints is not there", where=str(self._root))
         try:
             found = sorted(self._folder.glob("*.checkpoint"))
             if not found:
                 return None
-            data = found[-1].read_bytes()[: MAX_NOTE_BYTES + 1]
+            with found[-1].open("rb") as file:
+                data = file.read(MAX_NOTE_BYTES + 1)
         except OSError as error:
             raise StrongroomError(f"the copy cannot be read: {error.strerror}", where=str(self._folder)) from error
         return Seen(self.name, open_checkpoint(data, keys, where=str(found[-1])).checkpoint)
@@ -105,46 +127,57 @@ class GitRemote:
         if self._git("fetch", "--quiet", "--depth=1", "origin", self._branch, may_fail=True) is not None:
             self._git("reset", "--quiet", "--hard", "FETCH_HEAD")
         target = self._work / self._file
-        target.write_bytes(committed.note)
+        try:
+            target.write_bytes(committed.note)
+        except OSError as error:
+            raise full_disk(error, str(target)) from error
         self._git("add", "--", self._file)
-        if not self._git("status", "--porcelain"):
-            return
-        self._git("commit", "--quiet", "-m", f"checkpoint at {committed.checkpoint.size}")
+        if self._git("status", "--porcelain"):
+            self._git("commit", "--quiet", "-m", f"checkpoint at {committed.checkpoint.size}")
+        # Also when nothing is new here: an earlier push may have failed.
         self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{self._branch}")
 
     def latest(self, keys: Sequence[VerifierKey]) -> Seen | None:
         """See Anchor."""
         self._prepare()
-        if self._git("ls-remote", "--heads", "origin", self._branch) == "":
+        if not self._git("ls-remote", "--heads", "origin", self._branch):
             return None
         self._git("fetch", "--quiet", "--depth=1", "origin", self._branch)
-        data = self._git("show", f"FETCH_HEAD:{self._file}", may_fail=True)
-        if data is None:
+        where, blob = f"{self.name}: {self._file}", f"FETCH_HEAD:{self._file}"
+        size = self._git("cat-file", "-s", blob, may_fail=True)
+        if size is None:
             return None
-        return Seen(self.name, open_checkpoint(data.encode(), keys, where=f"{self.name}: {self._file}").checkpoint)
+        if int(size) > MAX_NOTE_BYTES:
+            raise IntegrityError("what is kept there is too large for a checkpoint", where=where)
+        data = self._git("cat-file", "blob", blob)
+        assert data is not None
+        return Seen(self.name, open_checkpoint(data, keys, where=where).checkpoint)
 
     def _prepare(self) -> None:
         if (self._work / ".git").is_dir():
-            self._git("remote", "set-url", "origin", self._url)
+            self._git("remote", "set-url", "--", "origin", self._url)
             return
-        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise full_disk(error, str(self._work)) from error
         self._git("init", "--quiet")
-        self._git("remote", "add", "origin", self._url)
+        self._git("remote", "add", "--", "origin", self._url)
 
-    def _git(self, *words: str, may_fail: bool = False) -> str | None:
-        settings = ["user.name=strongroom", "user.email=strongroom@localhost", "commit.gpgsign=false", "gc.auto=0"]
-        command = ["git", "-C", str(self._work), *(part for one in settings for part in ("-c", one)), *words]
+    def _git(self, *words: str, may_fail: bool = False) -> bytes | None:
+        command = ["git", "-C", str(self._work), *(part for one in GIT_SETTINGS for part in ("-c", one)), *words]
+        # Not those of a hook that may have started us: GIT_DIR would lead into somebody's own repository.
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in GIT_PLACES},
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
         }
         environment.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")  # no question to wait for
         try:
             done = subprocess.run(  # noqa: S603 - git itself, with words of ours
-                command, env=environment, capture_output=True, timeout=GIT_SECONDS, check=False, text=True
+                command, env=environment, capture_output=True, timeout=GIT_SECONDS, check=False
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             raise StrongroomError(f"git cannot be run: {type(error).__name__}", where=self.name) from error
         if done.returncode == 0:
             return done.stdout
@@ -154,13 +187,40 @@ class GitRemote:
         raise StrongroomError(f"'git {words[0]}' failed", where=self.name, next=f"try it by hand in {self._work}")
 
 
-def keep_everywhere(anchors: Sequence[Anchor], committed: Committed, notify: Callable[[str], None]) -> int:
-    """Keeps a checkpoint in every place; one that fails does not keep it from the others. Returns in how many."""
+def keep_everywhere(
+    anchors: Sequence[Anchor],
+    committed: Committed,
+    keys: Sequence[VerifierKey],
+    reader: LogReader,
+    notify: Callable[[str], None],
+) -> int:
+    """Keeps a checkpoint in every place; one that fails does not keep it from the others. Returns in how many.
+
+    Where the log does not continue what a place has kept, nothing is kept over it: that is the proof. `reader` reads
+    the log up to this checkpoint.
+    """
     kept = 0
     for anchor in anchors:
         try:
+            older = anchor.latest(keys)
+            if older is not None:
+                _check_continues(older, reader)
             anchor.keep(committed)
             kept += 1
+        except IntegrityError as error:
+            notify(f"ALARM: {anchor.name}: {error}")
         except StrongroomError as error:
             notify(f"a checkpoint was not kept by {anchor.name}: {error}")
     return kept
+
+
+def _check_continues(older: Seen, reader: LogReader) -> None:
+    """Raises IntegrityError unless the log begins with what was kept."""
+    size = older.checkpoint.size
+    if size > reader.size:
+        what = f"it has kept a checkpoint at {size:,}, and the log ends at {reader.size:,}: rolled back or copied"
+    elif reader.root_at(size) != older.checkpoint.root:
+        what = f"the log's first {size:,} entries are not those that it has kept a checkpoint of: rewritten"
+    else:
+        return
+    raise IntegrityError(what, where=reader.source.name, next="stop writing, and run 'strongroom ledger verify'")

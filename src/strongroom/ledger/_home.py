@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import InputError, StrongroomError, UsageError
+from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
 from ._anchoring import Anchoring
 from ._anchors import Anchor, Directory, GitRemote, WitnessAddress
 from ._checkpoint import SignedCheckpoint, open_checkpoint
-from ._entry import decode_entry, encode_entry
+from ._entry import encode_entry
 from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key
 from ._notes import MAX_NOTE_BYTES, VerifierKey
 from ._open import KEYS, create_ledger, open_ledger, read_keys, storage_at
 from ._reader import LogReader, read_checkpoint
-from ._rotation import ROTATION, rotation_entry
+from ._rotation import introduced_by, rotation_entry
 from ._sequencer import Limits, Sequencer
 from ._storage import DirectoryStorage, ObjectStorage, Source
 from ._verdict import Seen, Verdict, trusted_keys, verify_log
@@ -117,10 +117,13 @@ class Home:
         if self._finish_rotation(passphrase, sequencer):
             sequencer.close()
             sequencer, anchoring = self._start(passphrase, limits, notify)
-        anchoring.start(sequencer.add_cosignatures)
+        first = sequencer.committed
+        anchoring.start(sequencer.add_cosignatures, first)
         try:
             yield sequencer
-            sequencer.flush()
+            last = sequencer.flush()
+            if last.checkpoint != first.checkpoint:
+                anchoring.published(last)  # here too: the publisher says it after `flush` has returned
         finally:
             anchoring.close()
             sequencer.close()
@@ -155,15 +158,21 @@ class Home:
     ) -> Verdict:
         """Verifies the log, and compares it with every place that keeps its checkpoints.
 
-        Raises IntegrityError (see `verify_log`); a place that does not answer is notified and not compared with.
+        Raises IntegrityError (see `verify_log`). A place that does not answer is notified and not compared with; one
+        that answers with what none of this log's keys has signed speaks against the log.
         """
-        keys = trusted_keys(self.keys(), given)
+        claimed = self.keys()
+        keys = trusted_keys(claimed, given)
+        # What was kept before a rotation is signed by an older key than the one that is trusted.
+        every = list(dict.fromkeys([*keys, *claimed]))
         witnesses = [witness.key for witness in self.settings.witnesses]
-        found = [*seen, *self._seen_elsewhere(keys, notify)]
-        cosigned = self._cosigned(keys, witnesses)
+        against: list[str] = []
+        found = [*seen, *self._seen_elsewhere(every, notify, against.append)]
+        cosigned = self._cosigned(every, witnesses)
         verdict = verify_log(
             self.source, keys, witnesses=witnesses, quorum=self.settings.quorum, seen=found, progress=progress
         )
+        verdict.rewritten += against
         if cosigned is not None:
             verdict.add_cosigned(cosigned, LogReader(self.source, read_checkpoint(self.source, keys)))
         return verdict
@@ -172,7 +181,8 @@ class Home:
         """The log gets a new key, introduced by the old one. Nobody else may append meanwhile. Raises StrongroomError.
 
         Interrupted anywhere, the next start finishes it or takes it back: the new key waits in a file of its own,
-        and counts once its entry, which is then the last of the log, is durable.
+        and counts once its entry, which is then the last of the log, is durable. The checkpoint that both have
+        signed is there before the old key goes.
         """
         old = self._signer(passphrase)
         with self.open(passphrase=passphrase) as sequencer:
@@ -181,8 +191,8 @@ class Home:
             new = NoteSigner(KeyFile(key), key.verifier)
             sequencer.append_many([encode_entry(rotation_entry(old, new, time_us))])
             sequencer.flush()
-            self._adopt(key.verifier)
             sequencer.sign_with(new, old)
+            self._adopt(key.verifier)
         return key.verifier
 
     def _signer(self, passphrase: str) -> NoteSigner:
@@ -198,17 +208,32 @@ class Home:
         if not self._next_key.exists():
             return False
         try:
-            reader = self.reader()
-            last = decode_entry(reader.entry(reader.size - 1)) if reader.size else None
-            key = load_key(self._next_key, passphrase=passphrase)
+            reader, old = self.reader(), self._signer(passphrase)
+            introduced = introduced_by(reader.entry(reader.size - 1), old.verifier) if reader.size else None
+            if introduced is None:
+                self._next_key.unlink()
+                return False
+            try:
+                key = load_key(self._next_key, passphrase=passphrase)
+            except RefusedError:
+                self._adopt(introduced)
+                raise RefusedError(
+                    "an interrupted rotation is finished now, and the new key is sealed with another passphrase",
+                    where=str(self.key_file),
+                    next="give the new one",
+                ) from None
+            if key.verifier != introduced:
+                raise IntegrityError(
+                    "the rotation on record introduces another key than the one that waits",
+                    where=str(self._next_key),
+                    next="restore the key that the last entry names",
+                )
+            sequencer.sign_with(NoteSigner(KeyFile(key), introduced), old)
+            self._adopt(introduced)
         except BaseException:
             sequencer.close()
             raise
-        if last is not None and last.type == ROTATION and str(key.verifier) in str(last.body.get("note")):
-            self._adopt(key.verifier)
-            return True
-        self._next_key.unlink()
-        return False
+        return True
 
     def _adopt(self, key: VerifierKey) -> None:
         lines = [str(one) for one in self.keys()]
@@ -225,10 +250,15 @@ class Home:
             return None
         return open_checkpoint(data, keys, witnesses=witnesses, where=f"{self.source.name}/cosigned")
 
-    def _seen_elsewhere(self, keys: Sequence[VerifierKey], notify: Callable[[str], None]) -> Iterator[Seen]:
+    def _seen_elsewhere(
+        self, keys: Sequence[VerifierKey], notify: Callable[[str], None], against: Callable[[str], None]
+    ) -> Iterator[Seen]:
         for anchor in self.anchors():
             try:
                 kept = anchor.latest(keys)
+            except IntegrityError as error:
+                against(f"{anchor.name} does not hold a checkpoint of this log: {error}")
+                continue
             except StrongroomError as error:
                 notify(f"not compared with {anchor.name}: {error}")
                 continue
@@ -237,6 +267,9 @@ class Home:
         for witness in self.settings.witnesses:
             try:
                 signed = latest(witness.url, origin=keys[0].name, log_keys=keys, witness=witness.key)
+            except IntegrityError as error:
+                against(f"witness {witness.key.name} does not hold a checkpoint of this log: {error}")
+                continue
             except StrongroomError as error:
                 notify(f"not compared with witness {witness.key.name}: {error}")
                 continue

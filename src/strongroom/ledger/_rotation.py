@@ -10,7 +10,7 @@ from ..core.records import Entry
 from ._keys import NoteSigner
 from ._notes import Note, VerifierKey, verify_note
 
-__all__ = ["ROTATION", "KeyChain", "rotation_entry"]
+__all__ = ["ROTATION", "KeyChain", "introduced_by", "rotation_entry"]
 
 ROTATION = "strongroom.ledger.key/1"
 _HEADER = "strongroom ledger key rotation"
@@ -55,6 +55,16 @@ class KeyChain:
                 where=where,
                 next="trust it only if its owner tells you to, by another way",
             )
+
+
+def introduced_by(entry: bytes, old: VerifierKey) -> VerifierKey | None:
+    """The key that this entry lets follow `old`; None when it is no rotation, or one of another key."""
+    chain = KeyChain(old)
+    try:
+        chain.see(0, entry)
+    except InputError:
+        return None
+    return chain.introduced[1] if len(chain.introduced) > 1 else None
 
 
 def _keys_of(note: str) -> tuple[VerifierKey, VerifierKey]:

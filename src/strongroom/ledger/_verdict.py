@@ -54,10 +54,10 @@ class Verdict:
 
     @property
     def completeness(self) -> str:
-        """`complete`; `incomplete`; or `unknown`, when there is nothing older to compare with."""
+        """`complete`; `incomplete`; or `unknown`, when nothing older that was kept elsewhere is there to compare."""
         if self.damage.missing or self.rolled_back:
             return "incomplete"
-        return "complete" if self.seen else "unknown"
+        return "complete" if any(item["outside"] for item in self.seen) else "unknown"
 
     @property
     def cosignatures_missing(self) -> int:
@@ -66,7 +66,7 @@ class Verdict:
 
     def add_cosigned(self, signed: SignedCheckpoint, reader: LogReader) -> None:
         """Counts the cosignatures of the last checkpoint that has them, once it is seen to be part of this log."""
-        _compare(self, reader, [Seen("the last cosigned checkpoint", signed.checkpoint)])
+        _compare(self, reader, [Seen("the last cosigned checkpoint", signed.checkpoint, outside=False)])
         for key, time in signed.cosigned.items():
             self.cosigned[key] = max(time, self.cosigned.get(key) or 0)
         self.cosigned_size = signed.checkpoint.size
@@ -176,4 +176,4 @@ def _compare(verdict: Verdict, reader: LogReader, seen: Sequence[Seen]) -> None:
             outcome = "another history"
         else:
             outcome = "continued"
-        verdict.seen.append({"by": item.by, "size": old.size, "outcome": outcome})
+        verdict.seen.append({"by": item.by, "size": old.size, "outcome": outcome, "outside": item.outside})
