@@ -32,20 +32,22 @@ if TYPE_CHECKING:
     from strongroom.ledger import LogReader
     from strongroom.site import Site
 
-__all__ = ["UNSEALED", "Interrupted", "ledger"]
+__all__ = ["UNSEALED", "Interrupted", "json_of", "ledger"]
 
 ledger = typer.Typer(help="The append-only log of what happened, which others can check.", no_args_is_help=True)
 
 UNSEALED = "the private key is not encrypted (mode 0600); --passphrase-file seals it"
 CHUNK_ENTRIES = 32_768
 """Lines of one commit of `ledger append`."""
+CHUNK_BYTES = 8 << 20
+"""Bytes of one commit: less than what the site's server takes in one request."""
 MAX_LINE_BYTES = 1 << 20
 FOLLOW_SECONDS = 0.5
 Index = Annotated[int, typer.Argument(metavar="INDEX", min=0, help="An entry's number, from 0 on.")]
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, and what is done already."""
+class Interrupted(typer.Abort):
+    """Ctrl-C, and what is done already. No KeyboardInterrupt: of that Typer would keep the exit code alone."""
 
 
 @ledger.command("init")
@@ -102,16 +104,18 @@ def append(
     site = open_site(directory)
     secret = passphrase_for(site, passphrase_file)
     first = last = -1
-    lines = 0
+    lines = sent = 0
     try:
         with site.recorder(passphrase=secret, notify=print_notice) as recorder, counting("entries") as count:
             for chunk in _chunks(site, file):
+                sent = lines + len(chunk)
                 done = recorder.append_many(chunk)
                 first, last = done[0] if first < 0 else first, done[-1]
                 lines += len(chunk)
                 count(lines, 0)
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; {_on_record(lines, first, last)}") from None
+        doubt = f"; the {sent - lines:,} after them may be" if sent > lines else ""
+        raise Interrupted(f"interrupted; {_on_record(lines, first, last)}{doubt}") from None
     except StrongroomError as error:
         if lines:
             error.next = f"{error.next}; {_on_record(lines, first, last)}".removeprefix("; ")
@@ -156,8 +160,11 @@ def show(log: Log, index: Index, key: KeyOption = "", json: Json = False) -> Non
     entry = reader.entry(index)
     if json:
         print_json({**_shown(index, entry), "origin": reader.origin, "size": reader.size})
+    elif sys.stdout.isatty():
+        sys.stdout.write(tame(entry.decode(errors="replace")) + "\n")  # a stranger's entry could steer the terminal
     else:
-        sys.stdout.write(entry.decode(errors="replace") + "\n")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(entry + b"\n")
 
 
 @ledger.command("keys")
@@ -203,12 +210,16 @@ def rotate(
 def _chunks(site: Site, name: str) -> Iterator[list[bytes]]:
     """Canonical entries, some thousand at a time. Raises InputError naming the line."""
     chunk: list[bytes] = []
+    size = 0
     for number, line in enumerate(_lines(name), 1):
-        if line.strip():
-            chunk.append(_entry(site, line, f"{'stdin' if name == '-' else name}, line {number}"))
-        if len(chunk) == CHUNK_ENTRIES:
+        if not line.strip():
+            continue
+        entry = _entry(site, line, f"{'stdin' if name == '-' else name}, line {number}")
+        if chunk and (len(chunk) == CHUNK_ENTRIES or size + len(entry) > CHUNK_BYTES):
             yield chunk
-            chunk = []
+            chunk, size = [], 0
+        chunk.append(entry)
+        size += len(entry)
     if chunk:
         yield chunk
 
@@ -264,11 +275,15 @@ def _shrunk(reader: LogReader, newer: LogReader) -> StrongroomError:
 def _shown(index: int, entry: bytes) -> dict[str, Any]:
     from strongroom.ledger import leaf_hash
 
+    return {"index": index, "leaf": leaf_hash(entry).hex(), "entry": json_of(entry)}
+
+
+def json_of(entry: bytes) -> Any:
+    """An entry inside another JSON document: itself, or in base64 what in another maker's log is no JSON."""
     try:
-        decoded: Any = msgspec.json.decode(entry)
-    except msgspec.MsgspecError:
-        decoded = base64.b64encode(entry).decode()
-    return {"index": index, "leaf": leaf_hash(entry).hex(), "entry": decoded}
+        return msgspec.json.decode(entry)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return base64.b64encode(entry).decode()
 
 
 def _print_entry(index: int, entry: bytes, *, json: bool) -> None:

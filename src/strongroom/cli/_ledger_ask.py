@@ -15,7 +15,7 @@ from strongroom.core.clock import format_time, now
 from strongroom.core.errors import InputError, RecordError, StrongroomError, UsageError
 from strongroom.core.records import Entry
 
-from ._ledger import ledger
+from ._ledger import json_of, ledger
 from ._logs import KeyOption, Log, PassphraseFile, open_log, open_site, passphrase_for
 from ._options import Json, SiteOption, check_writable, need_site, window_of, write_output
 from ._output import print_facts, print_json, print_notice, print_table
@@ -229,16 +229,28 @@ def _write_proof(folder: Path, answer: Answer) -> None:
     write_output(folder / f"{answer.index}.tlog-proof", answer.proof)
 
 
+def _embedded(entry: bytes) -> Any:
+    """An entry inside a JSON document, byte for byte when it is canonical."""
+    from strongroom.ledger import check_entry
+
+    try:
+        check_entry(entry)
+    except InputError:
+        return json_of(entry)
+    return msgspec.Raw(entry)
+
+
 def _exported(reader: LogReader, first: int, until: int | None, *, ocsf: bool) -> Iterator[dict[str, Any]]:
     from strongroom.audit import ACCESS, api_activity
 
     for index, entry in reader.entries(first, until):
         if not ocsf:
-            yield {"index": index, "entry": msgspec.Raw(entry)}
+            yield {"index": index, "entry": _embedded(entry)}
             continue
-        decoded = msgspec.json.decode(entry)
-        if decoded.get("type") == ACCESS:
+        decoded = json_of(entry)
+        if isinstance(decoded, dict) and decoded.get("type") == ACCESS:
+            body = decoded.get("body")
             try:
-                yield api_activity(decoded["body"], index=index, log=reader.origin)
+                yield api_activity(body if isinstance(body, dict) else {}, index=index, log=reader.origin)
             except RecordError as error:
                 print_notice(f"entry {index:,} left out: {error.message}")

@@ -75,7 +75,7 @@ def key_of(place: str, text: str) -> VerifierKey | None:
     """The key that was given. Raises UsageError where an address comes without."""
     from strongroom.ledger import VerifierKey
 
-    if not text and place.startswith(("http://", "https://")):
+    if not text and "://" in place:
         raise UsageError(
             "an address needs the log's verifier key, or it could be anybody's log",
             where=place,
@@ -105,7 +105,12 @@ def witness_keys(texts: list[str] | None, quorum: int | None) -> tuple[list[Veri
 
 
 def passphrase_for(site: Site, file: Path | None) -> str:
-    """What opens a site's ledger key; asked for on a terminal when it is sealed and no file was named."""
+    """What opens a site's ledger key; asked for on a terminal when it is sealed and no file was named.
+
+    Nothing where 'strongroom serve' runs, which has opened it.
+    """
+    if file is None and site.served:
+        return ""
     return read_passphrase(site.ledger.key_file, file)
 
 

@@ -47,7 +47,7 @@ def init(
     secret = new_passphrase(passphrase_file, ask=not yes and not json)
     made = Site.create(path, keep_text=keep_text, origin=origin or _origin(path), passphrase=secret)
     if not secret:
-        print_notice(f"warning: the ledger's {UNSEALED}")
+        print_notice(f"warning: {UNSEALED}")
     key = str(made.ledger.keys()[-1])
     facts = {"site": str(made.path.absolute()), "keep_text": made.configuration.keep_text, "ledger_key": key}
     if json:

@@ -74,12 +74,15 @@ def read_configuration(text: bytes, path: Path) -> Configuration:
 def _ledger(values: Any, where: str) -> Settings:
     _check_keys(values, "ledger.", where)
     for name in ("storage", "copy", "git"):
-        if not isinstance(values.get(name, ""), str):
-            raise UsageError(f"ledger.{name} must be text", where=where)
+        value = values.get(name, "")
+        if not isinstance(value, str) or not value.isprintable():
+            raise UsageError(f"ledger.{name} must be text in one line", where=where)
     witnesses = values.get("witness", [])
     if not isinstance(witnesses, list) or len(witnesses) > MAX_WITNESSES:
         raise UsageError(f"ledger.witness is a list of at most {MAX_WITNESSES} tables", where=where)
     addresses = tuple(_witness(witness, where) for witness in witnesses)
+    if len({address.key.public for address in addresses}) < len(addresses):
+        raise UsageError("two witnesses have the same key, which counts once", where=where, next="name each once")
     quorum = values.get("quorum", len(addresses))
     if not isinstance(quorum, int) or isinstance(quorum, bool) or not 0 <= quorum <= len(addresses):
         raise UsageError(f"ledger.quorum must be between 0 and the {len(addresses)} witnesses", where=where)
@@ -97,7 +100,11 @@ def _witness(values: Any, where: str) -> WitnessAddress:
     url, key = values.get("url"), values.get("key")
     if not isinstance(url, str) or not isinstance(key, str):
         raise UsageError("a witness needs url and key", where=where)
-    parsed = VerifierKey.parse(key)
+    try:
+        parsed = VerifierKey.parse(key)
+    except UsageError as error:
+        error.where = where
+        raise
     if parsed.type != COSIGNATURE:
         raise UsageError("ledger.witness.key is not the key of a witness", where=where)
     return WitnessAddress(url, parsed)

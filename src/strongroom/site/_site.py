@@ -54,7 +54,11 @@ class Site:
 
         Raises UsageError when something is there already.
         """
+        from ..ledger import check_name
+
         _check_name(path)
+        if origin:
+            check_name(origin)  # before anything is made
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             there = "a site is there already" if (path / "strongroom.toml").exists() else "the directory is not empty"
             raise UsageError(there, where=str(path), next="choose another directory")
@@ -172,22 +176,29 @@ class Site:
     def recorder(
         self, *, passphrase: str = "", notify: Callable[[str], None] = lambda text: None
     ) -> Iterator[Sequencer | RemoteRecorder]:
-        """Appends to the ledger: itself where the lock is free, through `strongroom serve` where that holds it.
+        """Appends to the ledger: through `strongroom serve` where that runs, and needs no passphrase; else itself.
 
         Raises what `Home.open` raises; AnotherSequencer when the lock is held and nobody serves.
         """
-        from ..ledger import AnotherSequencer, RemoteRecorder
+        from ..ledger import AnotherSequencer
 
         with contextlib.ExitStack() as stack:
             recorder: Sequencer | RemoteRecorder
-            try:
-                recorder = stack.enter_context(self.ledger.open(passphrase=passphrase, notify=notify))
-            except AnotherSequencer:
-                if not self.served:
-                    raise
-                recorder = RemoteRecorder(self.socket, self._token())
-                stack.callback(recorder.close)
+            if self.served:
+                recorder = stack.enter_context(self._remote())
+            else:
+                try:
+                    recorder = stack.enter_context(self.ledger.open(passphrase=passphrase, notify=notify))
+                except AnotherSequencer:
+                    if not self.served:
+                        raise
+                    recorder = stack.enter_context(self._remote())  # it started meanwhile
             yield recorder
+
+    def _remote(self) -> contextlib.closing[RemoteRecorder]:
+        from ..ledger import RemoteRecorder
+
+        return contextlib.closing(RemoteRecorder(self.socket, self._token()))
 
     @property
     def served(self) -> bool:
