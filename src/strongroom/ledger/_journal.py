@@ -16,6 +16,7 @@ before the next is written; a bad one with a good one behind it is damage, not a
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Iterable
@@ -28,7 +29,7 @@ from ._disk import Appending
 from ._merkle import HASH_BYTES
 from ._storage import DirectoryStorage, ObjectStorage, full_disk
 
-__all__ = ["Journal", "NotWritten", "Record", "decode_records", "encode_record", "open_journal"]
+__all__ = ["Journal", "NotWritten", "Record", "Replaced", "decode_records", "encode_record", "open_journal"]
 
 MAX_JOURNAL_BYTES = 2**31
 """No journal is longer: it is renewed long before."""
@@ -112,6 +113,10 @@ class NotWritten(StrongroomError):
     """A record was not written and left nothing behind."""
 
 
+class Replaced(StrongroomError):
+    """Another sequencer has taken over this log: this one is to stop."""
+
+
 class Journal(Protocol):
     """A sequencer's own journal."""
 
@@ -130,11 +135,11 @@ class Journal(Protocol):
         ...
 
     def check(self) -> None:
-        """Raises StrongroomError when another sequencer has taken over. To be asked after each append."""
+        """Raises Replaced when another sequencer has taken over. To be asked after each append."""
         ...
 
     def renew(self) -> None:
-        """Goes on in a new journal. What is in the old one must be published already."""
+        """Goes on in a new journal; all of the old one must be published. Raises as `append` and `check` do."""
         ...
 
     def drop_older(self) -> None:
@@ -145,17 +150,23 @@ class Journal(Protocol):
         """Lets go of it."""
         ...
 
+    def abandon(self) -> None:
+        """Lets go of it and removes it: nothing was written to it."""
+        ...
+
 
 def open_journal(storage: DirectoryStorage | ObjectStorage) -> tuple[Journal, list[tuple[str, list[Record]]]]:
     """Begins the next journal, then reads the older ones: their names and records, oldest first.
 
     Raises IntegrityError for a damaged one, StrongroomError.
     """
-    if isinstance(storage, DirectoryStorage):
-        file_journal = _FileJournal(storage)
-        return file_journal, file_journal.older()
-    object_journal = _ObjectJournal(storage)
-    return object_journal, object_journal.older()
+    journal = _FileJournal(storage) if isinstance(storage, DirectoryStorage) else _ObjectJournal(storage)
+    try:
+        journal.check()
+        return journal, journal.older()
+    except BaseException:
+        journal.abandon()
+        raise
 
 
 class _FileJournal:
@@ -167,7 +178,8 @@ class _FileJournal:
         try:
             if not self._folder.is_dir():
                 self._disk.make_directories(self._folder, 0o700)
-                self._disk.sync_directories([self._folder.parent])
+            # Also when it was there: whoever made it may have been killed before its name was durable.
+            self._disk.sync_directories([self._folder.parent])
             self.token = max((number for number, _ in self._files()), default=0) + 1
             self._file = self._create()
         except OSError as error:
@@ -200,29 +212,41 @@ class _FileJournal:
         self._file.sync()
 
     def check(self) -> None:
-        if self._file.unlinked() or self._path(self.token + 1).exists():
-            raise StrongroomError(
-                "another sequencer has taken over this log", where=str(self._folder), next="append through that one"
-            )
+        if self._file.unlinked() or max(number for number, _ in self._files()) > self.token:
+            raise _replaced(str(self._folder))
 
     def renew(self) -> None:
-        old, older = self._file, self._path(self.token)
-        self.token += 1
+        old, older, newer = self._file, self._path(self.token), self._path(self.token + 1)
         try:
-            self._file = self._create()
+            file = self._disk.create(newer)
+        except FileExistsError:
+            raise _replaced(str(self._folder)) from None
         except OSError as error:
-            self.token -= 1
-            raise full_disk(error, str(self._folder)) from error
+            failed = full_disk(error, str(self._folder))
+            raise NotWritten(failed.message, where=failed.where, next=failed.next) from error
+        if old.unlinked():
+            # A successor had this number, and has renewed its own journal since.
+            file.close()
+            self._disk.unlink(newer)
+            raise _replaced(str(self._folder))
+        self._disk.sync_directories([self._folder])
+        self.token, self._file = self.token + 1, file
         old.close()
         self._disk.unlink(older)
 
     def drop_older(self) -> None:
-        for number, path in self._files():
+        # Oldest first: its writer, if it still lives, sees either that or a higher number.
+        for number, path in sorted(self._files()):
             if number < self.token:
                 self._disk.unlink(path)
 
     def close(self) -> None:
         self._file.close()
+
+    def abandon(self) -> None:
+        self._file.close()
+        with contextlib.suppress(OSError):
+            self._disk.unlink(self._path(self.token))
 
     def _create(self) -> Appending:
         file = self._disk.create(self._path(self.token))
@@ -247,12 +271,17 @@ class _ObjectJournal:
         self._begin()
 
     def older(self) -> list[tuple[str, list[Record]]]:
-        found = []
+        found: dict[str, list[Record]] = {}
         for path in self._storage.list("journal"):
             if int(path.split("/")[1]) < self.token:
-                data = self._storage.read(path, MAX_JOURNAL_BYTES) or b""
-                found.append((f"{self._storage.name}/{path}", decode_records(data, where=path)))
-        return found
+                data, where = self._storage.read(path, MAX_JOURNAL_BYTES) or b"", f"{self._storage.name}/{path}"
+                records = decode_records(data, where=where)
+                if data and not records:  # objects are written whole or not at all
+                    raise IntegrityError(
+                        "a record of the journal is damaged", where=where, next="restore it from a copy"
+                    )
+                found.setdefault(where.rpartition("/")[0], []).extend(records)
+        return list(found.items())
 
     def append(self, record: bytes | bytearray) -> None:
         self._count += 1
@@ -262,9 +291,7 @@ class _ObjectJournal:
     def check(self) -> None:
         tokens = self._tokens()
         if self.token not in tokens or max(tokens) > self.token:
-            raise StrongroomError(
-                "another sequencer has taken over this log", where=self._storage.name, next="append through that one"
-            )
+            raise _replaced(self._storage.name)
 
     def renew(self) -> None:
         self.token += 1
@@ -279,6 +306,10 @@ class _ObjectJournal:
     def close(self) -> None:
         pass
 
+    def abandon(self) -> None:
+        with contextlib.suppress(StrongroomError):
+            self._storage.remove([self._path(0)])
+
     def _begin(self) -> None:
         self.size = self._count = 0
         if not self._storage.create(self._path(0), b""):
@@ -291,3 +322,7 @@ class _ObjectJournal:
 
     def _tokens(self) -> set[int]:
         return {int(path.split("/")[1]) for path in self._storage.list("journal")}
+
+
+def _replaced(where: str) -> Replaced:
+    return Replaced("another sequencer has taken over this log", where=where, next="append through that one")

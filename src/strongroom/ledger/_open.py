@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Sequence
@@ -71,26 +72,36 @@ def open_ledger(
     Raises StrongroomError when another holds `lock` or the storage fails, and IntegrityError, naming the file, when
     checkpoint, tiles and journal do not fit together: then nothing was changed.
     """
+
+    def tell(text: str) -> None:
+        with contextlib.suppress(Exception):  # who cannot be told does not stop the ledger
+            notify(text)
+
     held = _lock(lock)
     try:
         signed = _checkpoint(storage, signer)
         edge = _edge(storage, signed)
         journal, older = open_journal(storage)
+    except BaseException:
+        os.close(held)
+        raise
+    try:
+        waiting = _replay(edge, older)
         sequencer = Sequencer(
             storage,
             journal,
             signer,
             edge,
-            reserve=Reserve(storage.root / "journal", notify) if isinstance(storage, DirectoryStorage) else None,
+            reserve=Reserve(storage.root / "journal", tell) if isinstance(storage, DirectoryStorage) else None,
             limits=limits,
-            notify=notify,
+            notify=tell,
             published=published,
         )
-        waiting = _replay(edge, older)
         sequencer.recover(signed.note, waiting)
         # Only now is everything that the older journals hold in tiles.
         journal.drop_older()
     except BaseException:
+        journal.abandon()
         os.close(held)
         raise
     sequencer.start(release=lambda: os.close(held))
@@ -153,7 +164,9 @@ def _replay(edge: Edge, older: Sequence[tuple[str, list[Record]]]) -> list[list[
     """What was committed and is not in tiles. Raises IntegrityError when it does not continue the tiles."""
     tree = edge.frontier()
     waiting: list[list[bytes]] = []
-    for where, records in older:
+    # Everything before a journal's first record was in tiles when it was written. So only the last one with records
+    # counts: what is beside it in an older one is of a sequencer that was replaced, and never acknowledged.
+    for where, records in [journal for journal in older if journal[1]][-1:]:
         for record in records:
             last = record.first + len(record.entries)
             if last <= tree.size:

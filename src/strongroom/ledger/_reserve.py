@@ -36,6 +36,9 @@ class Reserve:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             try:
                 os.posix_fallocate(descriptor, 0, self._size)
+            except OSError:
+                part.unlink()  # a part of it would take the last space (a quota ends before the disk does)
+                raise
             finally:
                 os.close(descriptor)
             part.replace(self._path)

@@ -26,12 +26,12 @@ from ..core.records import Entry
 from ._checkpoint import Checkpoint
 from ._edge import Edge, split_bundles
 from ._entry import RESERVED, check_entry, encode_entry
-from ._journal import Journal, NotWritten, encode_record
+from ._journal import Journal, NotWritten, Replaced, encode_record
 from ._keys import NoteSigner
 from ._merkle import Frontier, leaf_hashes
 from ._notes import Note, SignatureLine
 from ._reserve import Reserve
-from ._storage import Storage
+from ._storage import Storage, is_full
 
 __all__ = ["Committed", "Limits", "Sequencer"]
 
@@ -125,7 +125,7 @@ class Sequencer:
         self._edge = edge
         self._tree = edge.frontier()
         self._lock = threading.Lock()
-        self._public = threading.Lock()  # who replaces the checkpoint; taken before `_lock`, never within
+        self._public = threading.Lock()  # who replaces checkpoint or journal; taken before `_lock`, never within
         self._wake = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._batch = _Batch()
@@ -168,6 +168,7 @@ class Sequencer:
         """A future of the index. Raises StrongroomError at once when the queue is full, InputError."""
         check_entry(data)
         future: Future[int] = Future()
+        future.set_running_or_notify_cancel()  # nobody can take an entry back, so nobody can cancel
         self._enter([data], wait=False, future=future)
         return future
 
@@ -249,7 +250,8 @@ class Sequencer:
             pieces += split_bundles(first + at, part)
             _merge(nodes, tree.extend(leaf_hashes(part)))
         if not recorded:
-            self._write(encode_record(first, [piece for _, piece in pieces], tree.root()))
+            record = encode_record(first, [piece for _, piece in pieces], tree.root())
+            self._spend(lambda: self._journal.append(record))
             self._journal.check()
         committed = self._sign(tree)
         with self._lock:
@@ -258,13 +260,18 @@ class Sequencer:
             self._pending.append(_Commit(pieces, nodes, batch.bytes, committed))
             self._wake.notify_all()
 
-    def _write(self, record: bytearray) -> None:
+    def _spend(self, write: Callable[[], None]) -> None:
+        """Writes, on a full disk with the space of the reserve."""
         try:
-            self._journal.append(record)
-        except NotWritten:
-            if self._reserve is None or not self._reserve.release():
+            write()
+        except NotWritten as error:
+            if not self._released(error):
                 raise
-            self._journal.append(record)
+            write()
+
+    def _released(self, error: StrongroomError) -> bool:
+        """Whether the reserve makes room after this error."""
+        return self._reserve is not None and is_full(error) and self._reserve.release()
 
     def _wait_for_publisher(self) -> None:
         """Keeps memory and the journal bounded: what is committed waits in both until it is in tiles."""
@@ -283,12 +290,13 @@ class Sequencer:
                     )
                 self._room.wait(0.05)
         if self._journal.size > self.limits.journal_bytes:
-            self._journal.renew()
+            with self._public:
+                self._spend(self._journal.renew)
 
     # Publishing: this thread owns the edge and the public files
 
     def _publisher(self) -> None:
-        last = 0.0
+        last, told = 0.0, ""
         while True:
             with self._lock:
                 while not self._pending and not self._finished():
@@ -301,12 +309,14 @@ class Sequencer:
             last = time.monotonic()
             try:
                 self._publish(commits)
+                told = ""
             except StrongroomError as error:
-                if isinstance(error, IntegrityError) or self._closing:
+                if isinstance(error, IntegrityError | Replaced) or self._closing:
                     self._fail(error)
                     return
-                if not (self._reserve and self._reserve.release()):
-                    self._notify(f"tiles wait: {error}")
+                if not self._released(error) and told != str(error):
+                    told = str(error)
+                    self._notify(f"tiles wait: {told}")
             except Exception as error:
                 self._fail(error)
                 return
@@ -339,6 +349,7 @@ class Sequencer:
         """Writes a checkpoint with the cosignatures of witnesses, where readers find them. Raises StrongroomError."""
         note = committed.note + "".join(map(str, lines)).encode()
         with self._public:
+            self._journal.check()
             self._storage.replace("public/cosigned", note)
             if self.published is committed:
                 self._storage.replace("public/checkpoint", note)
@@ -369,6 +380,8 @@ class Sequencer:
     def close(self) -> None:
         """Commits and publishes what is waiting, and stops. Raises StrongroomError when that failed."""
         with self._lock:
+            if self._closing:
+                return
             self._closing = True
             self._wake.notify_all()
             self._room.notify_all()

@@ -9,6 +9,7 @@ reader that has a checkpoint needs no lock.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -17,8 +18,9 @@ from typing import Protocol
 from ..core.errors import InputError, IntegrityError, StrongroomError
 from ._disk import Disk
 
-__all__ = ["DirectoryStorage", "ObjectStorage", "Source", "Storage", "WebSource", "full_disk", "open_source"]
+__all__ = ["DirectoryStorage", "ObjectStorage", "Source", "Storage", "WebSource", "full_disk", "is_full", "open_source"]
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_SECONDS = 30.0
 """How long a web server may take for one file."""
 
@@ -59,6 +61,8 @@ class DirectoryStorage:
         self.root = root
         self.disk = disk or Disk()
         self.name = str(root)
+        self._known: set[Path] = set()
+        """Directories whose names this process has seen durable."""
 
     def read(self, path: str, limit: int) -> bytes | None:
         """See Source."""
@@ -83,7 +87,7 @@ class DirectoryStorage:
             for path, (_, data) in zip(paths, files, strict=True):
                 self.disk.write(path, data)
             self.disk.sync(paths)
-            self.disk.sync_directories(sorted(parents))
+            self._sync_names(parents)
         except OSError as error:
             raise full_disk(error, self.name) from error
 
@@ -92,11 +96,11 @@ class DirectoryStorage:
         target = self.root / path
         part = target.with_name(target.name + ".part")
         try:
-            self._make_parents([target])
+            parents = self._make_parents([target])
             self.disk.write(part, data)
             self.disk.sync([part])
             self.disk.rename(part, target)
-            self.disk.sync_directories([target.parent])
+            self._sync_names(parents)
         except OSError as error:
             raise full_disk(error, str(target)) from error
 
@@ -104,22 +108,36 @@ class DirectoryStorage:
         """See Storage."""
         try:
             for folder in folders:
+                self._known.discard(self.root / folder)
                 self.disk.remove_directory(self.root / folder)
         except OSError as error:
             raise full_disk(error, self.name) from error
 
     def _make_parents(self, paths: Iterable[Path]) -> set[Path]:
-        """Makes the directories of these files. Returns every directory in which a name is new."""
-        changed = set()
-        for parent in {path.parent for path in paths}:
-            changed.add(parent)
+        """Makes the directories of these files, and returns them."""
+        parents = {path.parent for path in paths}
+        for parent in parents:
             if not parent.is_dir():
-                above = parent
-                while not above.is_dir():
-                    above = above.parent
-                    changed.add(above)
                 self.disk.make_directories(parent)
-        return changed
+        return parents
+
+    def _sync_names(self, parents: set[Path]) -> None:
+        """Makes the names in these directories durable, and their own.
+
+        A directory that was there proves nothing: whoever made it may have failed or been killed before this.
+        """
+        unsure = set(parents)
+        for parent in parents:
+            at = parent
+            while at != self.root.parent and at not in self._known:
+                at = at.parent
+                unsure.add(at)
+        if self.root.parent in unsure:
+            unsure.remove(self.root.parent)
+            with contextlib.suppress(PermissionError):  # not ours, then not made by us
+                self.disk.sync_directories([self.root.parent])
+        self.disk.sync_directories(sorted(unsure))
+        self._known |= unsure
 
 
 class ObjectStorage:
@@ -238,8 +256,13 @@ def open_source(place: str) -> Source:
 
 def full_disk(error: OSError, where: str) -> StrongroomError:
     """An OSError as the error that people read."""
-    next = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the disk and its permissions"
+    next = "free some space" if error.errno in _FULL else "check the disk and its permissions"
     return StrongroomError(f"the ledger cannot write: {error.strerror}", where=where, next=next)
+
+
+def is_full(error: StrongroomError) -> bool:
+    """Whether an error came of `full_disk`, and space would help."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL
 
 
 def _store_error(error: Exception, where: str) -> StrongroomError:
