@@ -58,12 +58,18 @@ def site_app(
 
     async def append(request: Request) -> Response:
         writer = door.admit(request)
-        entries = [_admitted(line, writer, site) for line in _lines(await _body(request))]
-        if len(entries) == 1:  # without a thread: many single ones share a commit
-            index = await asyncio.wrap_future(sequencer.append_nowait(entries[0]))
+        lines = _lines(await _body(request))
+        if len(lines) == 1:  # without a thread: many single ones share a commit
+            # Shielded: an entry that is on its way stays so, whatever becomes of the request.
+            index = await asyncio.shield(
+                asyncio.wrap_future(sequencer.append_nowait(_admitted(lines[0], writer, site)))
+            )
             return JSONResponse({"first": index, "last": index})
-        indices = await run_in_threadpool(sequencer.append_many, entries)
+        indices = await run_in_threadpool(append_all, lines, writer)
         return JSONResponse({"first": indices[0], "last": indices[-1]})
+
+    def append_all(lines: list[bytes], writer: Writer) -> range:
+        return sequencer.append_many([_admitted(line, writer, site) for line in lines])
 
     async def checkpoint(request: Request) -> Response:
         door.admit(request)

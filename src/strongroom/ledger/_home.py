@@ -184,8 +184,8 @@ class Home:
         and counts once its entry, which is then the last of the log, is durable. The checkpoint that both have
         signed is there before the old key goes.
         """
-        old = self._signer(passphrase)
         with self.open(passphrase=passphrase) as sequencer:
+            old = sequencer.signer
             self._next_key.unlink(missing_ok=True)
             key = create_key(self._next_key, old.verifier.name, passphrase=new_passphrase)
             new = NoteSigner(KeyFile(key), key.verifier)
@@ -208,7 +208,7 @@ class Home:
         if not self._next_key.exists():
             return False
         try:
-            reader, old = self.reader(), self._signer(passphrase)
+            reader, old = self.reader(), sequencer.signer
             introduced = introduced_by(reader.entry(reader.size - 1), old.verifier) if reader.size else None
             if introduced is None:
                 self._next_key.unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ __all__ = ["RemoteRecorder"]
 
 ANSWER_SECONDS = 60.0
 MAX_ANSWER_BYTES = 8 << 20
+T = TypeVar("T")
 _KINDS = {kind.code: kind for kind in (StrongroomError, UsageError, InputError, RefusedError, IntegrityError)}
 
 
@@ -33,12 +34,14 @@ class RemoteRecorder:
 
     def append_many(self, entries: list[bytes]) -> range:
         """Canonical entries in one commit; their indices once they are durable. Raises StrongroomError."""
-        answer = self._ask("POST", "/v1/ledger/entries", b"\n".join(entries) + b"\n")
-        return range(int(answer["first"]), int(answer["last"]) + 1)
+        answer = self._ask("POST", "/v1/ledger/entries", b"\n".join(entries) + b"\n", _Indices)
+        if answer.last - answer.first + 1 != len(entries):
+            raise StrongroomError("the site's server answers about other entries", where=str(self._path))
+        return range(answer.first, answer.last + 1)
 
     def status(self) -> dict[str, Any]:
         """What the server says of itself."""
-        return self._ask("GET", "/v1/status", b"")
+        return self._ask("GET", "/v1/status", b"", dict[str, Any])
 
     def close(self) -> None:
         """Ends the connection."""
@@ -46,7 +49,7 @@ class RemoteRecorder:
             self._connection.close()
             self._connection = None
 
-    def _ask(self, method: str, path: str, body: bytes) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: bytes, kind: type[T]) -> T:
         if self._connection is None:
             self._connection = _UnixConnection(self._path)
         try:
@@ -62,18 +65,28 @@ class RemoteRecorder:
                 next="see whether 'strongroom serve' runs; the entry may be on record",
             ) from error
         try:
-            found: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
-        except msgspec.MsgspecError:
-            found = {}
-        if answer.status == 200 and found:
-            return found
-        error_ = found.get("error", {})
-        kind = _KINDS.get(str(error_.get("code")), StrongroomError)
-        raise kind(
-            str(error_.get("message", f"the server answered {answer.status}")),
-            where=str(error_.get("where", self._path)),
-            next=str(error_.get("next", "")),
-        )
+            if answer.status == 200:
+                return msgspec.json.decode(data, type=kind)
+            told = msgspec.json.decode(data, type=_Refusal).error
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            told = _Told(message=f"the site's server answered {answer.status}, and nothing that can be understood")
+        raise _KINDS.get(told.code, StrongroomError)(told.message, where=told.where or str(self._path), next=told.next)
+
+
+class _Indices(msgspec.Struct):
+    first: int
+    last: int
+
+
+class _Told(msgspec.Struct):
+    message: str
+    code: str = ""
+    where: str = ""
+    next: str = ""
+
+
+class _Refusal(msgspec.Struct):
+    error: _Told
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,7 +187,7 @@ def test_an_interrupted_rotation_is_finished_or_taken_back_by_the_next_start(tmp
         pass
     assert len(home.keys()) == (2 if finished else 1)
     assert not (tmp_path / "keys" / "ledger.key.next").exists()
-    for given in home.keys():
+    for given in [*home.keys()]:
         home.verify(given=given).check("log")  # before anything else is appended
     grow(home, 4, 1)
     again = home.rotate(NOW)
@@ -205,6 +204,24 @@ def test_a_key_file_that_was_cut_off_is_taken_back(tmp_path: Path) -> None:
     assert not (tmp_path / "keys" / "ledger.key.next").exists()
 
 
+@pytest.fixture
+def quick_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealing that costs no second each time; the real one is tested in test_home.py."""
+    import pyrage
+
+    def decrypt(data: bytes, passphrase: str) -> bytes:
+        head, _, rest = data.partition(b"\0")
+        if head != f"age-encryption.org/v1 {passphrase}".encode():
+            raise pyrage.DecryptError("no")
+        return rest
+
+    monkeypatch.setattr(
+        pyrage.passphrase, "encrypt", lambda data, words: f"age-encryption.org/v1 {words}\0".encode() + data
+    )
+    monkeypatch.setattr(pyrage.passphrase, "decrypt", decrypt)
+
+
+@pytest.mark.usefixtures("quick_scrypt")
 def test_an_interrupted_rotation_to_another_passphrase_is_finished_too(tmp_path: Path) -> None:
     home = make(tmp_path, passphrase="old words")
     old = home.keys()[0]
@@ -224,7 +241,7 @@ def test_nobody_rotates_while_another_appends(tmp_path: Path) -> None:
     home = make(tmp_path)
     with home.open(), pytest.raises(StrongroomError, match="another process"):
         Home(tmp_path).rotate(NOW)
-    assert sorted(os.listdir(tmp_path / "keys")) == ["ledger.key"]
+    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["ledger.key"]
 
 
 def test_what_was_cosigned_and_kept_before_a_rotation_does_not_speak_against_the_new_key(tmp_path: Path) -> None:
