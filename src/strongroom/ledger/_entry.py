@@ -10,6 +10,7 @@ b'{"body":{"n":1},"time":"2026-11-01T09:30:00.123Z","type":"strongroom.test/1","
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import datetime
 from functools import lru_cache
@@ -57,6 +58,8 @@ def encode_entry(entry: Entry) -> bytes:
     """The canonical bytes of an entry. Raises InputError for one that cannot be on record."""
     try:
         data = _encoder.encode(entry)
+        if b"null" in data:  # what msgspec makes of NaN too
+            _check_finite(entry.body)
     except (TypeError, ValueError, RecursionError) as error:
         raise _bad(f"it is no JSON: {error}") from None
     return data if _is_plain(data) else canonicalise(data)
@@ -100,7 +103,7 @@ def _canonical(text: bytes, where: str) -> bytes:
     import rfc8785
 
     try:
-        value = json.loads(text.decode(), object_pairs_hook=_distinct, parse_constant=_no_constant)
+        value = json.loads(text.decode(), object_pairs_hook=_distinct, parse_float=_float, parse_constant=_no_constant)
         _check_depth(value, MAX_DEPTH)
         _check_shape(value)
         data: bytes = rfc8785.dumps(value)
@@ -160,6 +163,22 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         raise ValueError("a key occurs twice in one object")
     return value
+
+
+def _float(text: str) -> float:
+    """RFC 8785 writes 1e16 without exponent, and then it would be too large an integer for everyone who reads it."""
+    value = float(text)
+    if MAX_INTEGER < abs(value) < 1e21:
+        raise ValueError(f"{text[:40]} is larger than any integer that RFC 8785 knows")
+    return value
+
+
+def _check_finite(value: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_finite(item)
 
 
 def _no_constant(name: str) -> Any:
