@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("ingest", "hunt", "detection")
+NAMES = ("ingest", "hunt", "detection", "ledger")
 
 if __name__ == "__main__":
     here = Path(__file__).parent

@@ -66,16 +66,16 @@ class DirectoryStorage:
 
     def read(self, path: str, limit: int) -> bytes | None:
         """See Source."""
-        target = self.root / path
+        target = f"{self.root}/{path}"
         try:
-            with target.open("rb") as file:
+            with open(target, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of a Path, and this is hot
                 data = file.read(limit + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise InputError(f"the file cannot be read: {error.strerror}", where=str(target)) from error
+            raise InputError(f"the file cannot be read: {error.strerror}", where=target) from error
         if len(data) > limit:
-            raise IntegrityError(f"the file is larger than {limit:,} bytes", where=str(target))
+            raise IntegrityError(f"the file is larger than {limit:,} bytes", where=target)
         return data
 
     def put(self, files: Sequence[tuple[str, bytes]], rightful: Callable[[], None]) -> None:

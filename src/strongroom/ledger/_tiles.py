@@ -12,9 +12,10 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 
 from ..core.errors import IntegrityError
-from ._merkle import HASH_BYTES, root_of
+from ._merkle import HASH_BYTES
 
 __all__ = [
     "MAX_ENTRY_BYTES",
@@ -103,10 +104,14 @@ def decode_bundle(data: bytes, width: int, where: str) -> list[bytes]:
 
 def decode_tile(data: bytes, width: int, where: str) -> list[bytes]:
     """The first `width` hashes of a tile that is so wide or full. Raises IntegrityError for any other."""
-    count, rest = divmod(len(data), HASH_BYTES)
-    if rest or count not in (width, WIDTH):
-        raise IntegrityError(f"the tile holds {len(data)} bytes, not {width * HASH_BYTES}", where=where)
+    if len(data) not in (width * HASH_BYTES, WIDTH * HASH_BYTES):
+        raise _bad_tile(data, width, where)
     return [data[at : at + HASH_BYTES] for at in range(0, width * HASH_BYTES, HASH_BYTES)]
+
+
+def _bad_tile(data: bytes, width: int, where: str) -> IntegrityError:
+    """What is said of a tile of another length."""
+    return IntegrityError(f"the tile holds {len(data)} bytes, not {width * HASH_BYTES}", where=where)
 
 
 class TileReader:
@@ -118,37 +123,40 @@ class TileReader:
     def __init__(self, size: int, fetch: Callable[[int, int, int], bytes]) -> None:
         self.size = size
         self._fetch = fetch
-        self._tiles: OrderedDict[tuple[int, int], dict[tuple[int, int], bytes]] = OrderedDict()
-        self._rows: dict[tuple[int, int], list[bytes]] = {}
+        self._tiles: OrderedDict[tuple[int, int], list[bytes]] = OrderedDict()
 
     def __call__(self, height: int, index: int) -> bytes:
         """The node at `(height, index)`. Raises IntegrityError when its tile is malformed, ValueError outside."""
         level, inner = divmod(height, HEIGHT)
         tile, offset = divmod(index << inner, WIDTH)
-        row = self.tile(level, tile)
-        if offset + (1 << inner) > len(row):
-            raise ValueError(f"no node {index} at height {height} in a tree of {self.size}")
-        if not inner:
-            return row[offset]
-        inside = self._tiles[level, tile]
-        key = (inner, offset)
-        if key not in inside:
-            inside[key] = root_of(row[offset : offset + (1 << inner)])
-        return inside[key]
-
-    def tile(self, level: int, index: int) -> list[bytes]:
-        """The hashes of one tile."""
-        key = (level, index)
-        if key in self._rows:
+        key = (level, tile)
+        if key in self._tiles:
             self._tiles.move_to_end(key)
-            return self._rows[key]
+            rows = self._tiles[key]
+        else:
+            rows = self._load(level, tile)
+        at = (offset >> inner) * HASH_BYTES
+        node = rows[inner][at : at + HASH_BYTES]
+        if len(node) != HASH_BYTES:
+            raise ValueError(f"no node {index} at height {height} in a tree of {self.size}")
+        return node
+
+    def _load(self, level: int, index: int) -> list[bytes]:
+        """A tile's hashes, and those of the nodes inside it, by height: a proof needs nearly all of them."""
         width = width_of(self.size, level, index)
         if width <= 0:
             raise ValueError(f"no tile {index} at level {level} in a tree of {self.size}")
-        row = decode_tile(self._fetch(level, index, width), width, tile_path(level, index, width))
-        self._rows[key] = row
-        self._tiles[key] = {}
-        if len(self._rows) > CACHED_TILES:
-            oldest, _ = self._tiles.popitem(last=False)
-            del self._rows[oldest]
-        return row
+        data = self._fetch(level, index, width)
+        if len(data) not in (width * HASH_BYTES, WIDTH * HASH_BYTES):
+            raise _bad_tile(data, width, tile_path(level, index, width))
+        row = data[: width * HASH_BYTES]
+        rows = [row]
+        for _ in range(HEIGHT - 1):
+            # Only pairs that are full: the others are no nodes yet.
+            ends = range(2 * HASH_BYTES, len(row) + 1, 2 * HASH_BYTES)
+            row = b"".join([sha256(b"\1" + row[end - 2 * HASH_BYTES : end]).digest() for end in ends])
+            rows.append(row)
+        if len(self._tiles) >= CACHED_TILES:
+            self._tiles.popitem(last=False)
+        self._tiles[level, index] = rows
+        return rows
