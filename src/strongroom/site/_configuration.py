@@ -58,7 +58,7 @@ def read_configuration(text: bytes, path: Path) -> Configuration:
     where = str(path / "strongroom.toml")
     try:
         values: dict[str, Any] = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"the configuration is no TOML: {error}", where=where) from None
     _check_keys(values, "", where)
     if values.get("version") != 1 or values["version"] is True:

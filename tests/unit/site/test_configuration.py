@@ -1,0 +1,102 @@
+"""`strongroom.toml`: what it says of the ledger, and each mistake named with the file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from strongroom.core.errors import UsageError
+from strongroom.ledger import COSIGNATURE, ED25519, Settings
+from strongroom.ledger._notes import SigningKey
+from strongroom.site._configuration import CONFIGURATION, Configuration, read_configuration, template
+
+SITE = Path("/sites/mine")
+KEYS = [SigningKey(f"witness.example/w{n}", bytes([n]) * 32, COSIGNATURE).verifier for n in range(20)]
+LOG_KEY = SigningKey("log.example/a", bytes(32), ED25519).verifier
+
+
+def read(text: str) -> Configuration:
+    return read_configuration(f"version = 1\n{text}".encode(), SITE)
+
+
+def witness(key: object, url: str = "http://127.0.0.1:1") -> str:
+    return f'[[ledger.witness]]\nurl = "{url}"\nkey = "{key}"\n'
+
+
+def test_what_init_writes_says_what_holds_without_it() -> None:
+    assert read_configuration(template(False).encode(), SITE) == read("") == Configuration()
+    assert read_configuration(template(True).encode(), SITE).keep_text
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/prefix", 'file:///a "b"\\c', "memory://ü"])
+def test_the_template_quotes_the_storage(url: str) -> None:
+    assert read_configuration(template(False, url).encode(), SITE).ledger.storage == url
+
+
+def test_every_key_that_the_template_shows_is_known_and_can_be_set() -> None:
+    """Uncommented, with a real key in place of the example's, the template is a configuration."""
+    lines = [line.removeprefix("# ") for line in template(False).splitlines() if "=" in line or "[" in line]
+    text = "\n".join(lines).replace("witness.example.com+…", str(KEYS[0]))
+    found = read_configuration(text.encode(), SITE).ledger
+    assert found.witnesses[0].key == KEYS[0]
+    assert (found.quorum, bool(found.copy), bool(found.git), bool(found.storage)) == (1, True, True, True)
+    values = tomllib.loads(text)
+    shown = {*values, *(f"ledger.{key}" for key in values["ledger"])} - {"ledger", "ledger.witness"}
+    shown |= {f"ledger.witness.{key}" for key in values["ledger"]["witness"][0]}
+    assert shown == set(CONFIGURATION)
+
+
+def test_all_witnesses_are_wanted_unless_a_quorum_is_given() -> None:
+    three = "".join(witness(key) for key in KEYS[:3])
+    assert read(three).ledger.quorum == 3
+    assert read(f"[ledger]\nquorum = 2\n{three}").ledger.quorum == 2
+    assert read(f"[ledger]\nquorum = 0\n{three}").ledger.quorum == 0
+    assert read("[ledger]\n").ledger == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("ledger = 1", "ledger must be a table"),
+        ("[[ledger]]", "ledger must be a table"),
+        ("[ledger]\nwitnes = 1", "ledger.witnes"),
+        ("[ledger]\ncopy = 1", "ledger.copy"),
+        ("[ledger]\ngit = ['a']", "ledger.git"),
+        ('[ledger]\ngit = "a\\u0000b"', "ledger.git"),
+        ('[ledger]\ncopy = "a\\nb"', "ledger.copy"),
+        ("[ledger]\nstorage = true", "ledger.storage"),
+        ("[ledger]\nquorum = 1", "quorum"),
+        ("[ledger]\nquorum = -1", "quorum"),
+        ("[ledger]\nquorum = true\n" + witness(KEYS[0]), "quorum"),
+        ("[ledger]\nquorum = '1'\n" + witness(KEYS[0]), "quorum"),
+        ("[ledger]\nquorum = 1.0\n" + witness(KEYS[0]), "quorum"),
+        ("[ledger]\nwitness = 'a'", "list"),
+        ("[ledger]\nwitness = ['a']", "table"),
+        ("[ledger.witness]\nurl = 'a'", "list"),
+        ("[[ledger.witness]]\nurl = 'http://a'", "url and key"),
+        ("[[ledger.witness]]\nkey = 'a'", "url and key"),
+        ("[[ledger.witness]]\nurl = 1\nkey = 'a'", "url and key"),
+        ("[[ledger.witness]]\nurl = 'http://a'\nkey = 'a'", "verifier key"),
+        ("[[ledger.witness]]\nurl = 'http://a'\nkey = 'a'\nname = 'b'", "ledger.witness.name"),
+        (witness(LOG_KEY), "not the key of a witness"),
+        (witness(str(KEYS[0])[:-4] + "AAA="), "verifier key"),
+        (witness(KEYS[0]) * 2, "same key"),
+        (witness(KEYS[0]) + witness(KEYS[0], "http://127.0.0.1:2"), "same key"),
+        ("".join(witness(key) for key in KEYS[:17]), "at most 16"),
+    ],
+)
+def test_a_mistake_is_named_with_the_file(text: str, named: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(text)
+    assert named in str(caught.value)
+    assert caught.value.where == "/sites/mine/strongroom.toml"
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfe", b"version = 1\nversion = 1", b"version = 1\na = " + b"[" * 3000, b"version = 1979-05-27"]
+)
+def test_what_is_no_toml_is_wrong_use(data: bytes) -> None:
+    with pytest.raises(UsageError):
+        read_configuration(data, SITE)
