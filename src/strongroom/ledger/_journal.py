@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +33,8 @@ __all__ = ["Journal", "NotWritten", "Record", "Replaced", "decode_records", "enc
 
 MAX_JOURNAL_BYTES = 2**31
 """No journal is longer: it is renewed long before."""
+WRITE_BYTES = 1 << 20
+"""Of a large record so much is written at a time."""
 _MAGIC = b"SRJ1"
 _HEAD = struct.Struct(">4sII")
 _BODY = struct.Struct(f">Q{HASH_BYTES}s")
@@ -48,13 +50,13 @@ class Record:
     root: bytes
 
 
-def encode_record(first: int, bundles: Iterable[bytes], root: bytes) -> bytearray:
-    """A commit to bytes; its entries come encoded as in bundles."""
-    record = bytearray().join([bytes(_HEAD.size), _BODY.pack(first, root), *bundles])
-    with memoryview(record)[_HEAD.size :] as body:
-        checksum = zlib.crc32(body)
-    _HEAD.pack_into(record, 0, _MAGIC, len(record) - _HEAD.size, checksum)
-    return record
+def encode_record(first: int, bundles: Iterable[bytes], root: bytes) -> list[bytes]:
+    """A commit to bytes, in pieces that follow each other; its entries come encoded as in bundles."""
+    pieces = [_BODY.pack(first, root), *bundles]
+    checksum = 0
+    for piece in pieces:
+        checksum = zlib.crc32(piece, checksum)
+    return [_HEAD.pack(_MAGIC, sum(map(len, pieces)), checksum), *pieces]
 
 
 def decode_records(data: bytes, *, where: str) -> list[Record]:
@@ -127,7 +129,7 @@ class Journal(Protocol):
         """Bytes in it."""
         ...
 
-    def append(self, record: bytes | bytearray) -> None:
+    def append(self, record: Sequence[bytes]) -> None:
         """Durable when it returns. Raises NotWritten when nothing of the record remains, so that one may go on.
 
         After any other error nobody knows what is there: the sequencer stops, and the next start reads it.
@@ -169,6 +171,20 @@ def open_journal(storage: DirectoryStorage | ObjectStorage) -> tuple[Journal, li
         raise
 
 
+def _gathered(pieces: Sequence[bytes]) -> Iterator[bytes]:
+    """The same bytes in fewer parts, each small enough for the processor's cache."""
+    part: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        part.append(piece)
+        size += len(piece)
+        if size >= WRITE_BYTES:
+            yield b"".join(part)
+            part, size = [], 0
+    if part:
+        yield b"".join(part)
+
+
 class _FileJournal:
     """One file, `journal/<token>`."""
 
@@ -200,10 +216,11 @@ class _FileJournal:
                 found.append((str(path), decode_records(data, where=str(path))))
         return found
 
-    def append(self, record: bytes | bytearray) -> None:
+    def append(self, record: Sequence[bytes]) -> None:
         before = self._file.size
         try:
-            self._file.write(record)
+            for part in _gathered(record):
+                self._file.write(part)
         except OSError as error:
             self._file.truncate(before)
             failed = full_disk(error, str(self._folder))
@@ -283,10 +300,11 @@ class _ObjectJournal:
                 found.setdefault(where.rpartition("/")[0], []).extend(records)
         return list(found.items())
 
-    def append(self, record: bytes | bytearray) -> None:
+    def append(self, record: Sequence[bytes]) -> None:
         self._count += 1
-        self._storage.replace(self._path(self._count), bytes(record))
-        self.size += len(record)
+        data = b"".join(record)
+        self._storage.replace(self._path(self._count), data)
+        self.size += len(data)
 
     def check(self) -> None:
         tokens = self._tokens()
