@@ -111,6 +111,8 @@ class _Door:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._known: dict[str, Writer] = {}
+        self._stamp: tuple[int, ...] = ()
         self.refusals: Counter[str] = Counter()
 
     def admit(self, request: Request) -> Writer:
@@ -121,12 +123,24 @@ class _Door:
         if scheme.lower() != "bearer" or not token:
             raise self._refuse(f"uid {uid}: no token")
         digest = hashlib.sha256(token.encode()).hexdigest()
-        writer = self._site.state.writer_by_token_digest(digest)
+        writer = self._writer(digest)
         if writer is None or not hmac.compare_digest(writer.token_digest, digest):
             raise self._refuse(f"uid {uid}: unknown token")
         if uid not in (writer.uid if writer.uid is not None else os.getuid(), os.getuid()):
             raise self._refuse(f"uid {uid}: the token of another user")
         return writer
+
+    def _writer(self, digest: str) -> Writer | None:
+        """Looked up once, until the state changes: a writer that was removed is refused from then on."""
+        stamp = self._site.state.stamp()
+        if stamp != self._stamp:
+            self._known, self._stamp = {}, stamp
+        if digest not in self._known:
+            found = self._site.state.writer_by_token_digest(digest)
+            if found is None:
+                return None
+            self._known[digest] = found
+        return self._known[digest]
 
     def _refuse(self, reason: str) -> RefusedError:
         self.refusals[reason if reason in self.refusals or len(self.refusals) < MAX_REASONS else "others"] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -143,6 +144,15 @@ class State:
         with told(self.path), self._engine.connect() as connection:
             row = connection.execute(select(writers).where(writers.c.token_digest == digest)).one_or_none()
             return None if row is None else _writer(row)
+
+    def stamp(self) -> tuple[int, ...]:
+        """Changes whenever any process has changed the tables: what was read under the same stamp still holds."""
+        found: list[int] = []
+        for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
+            with told(self.path), contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                found += [status.st_ino, status.st_size, status.st_mtime_ns]
+        return tuple(found)
 
     def _new_key(self) -> bytes:
         key = self._random(KEY_BYTES)
