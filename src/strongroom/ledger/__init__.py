@@ -10,6 +10,7 @@ record stays. Personal facts enter as keyed digests.
 
 from ._anchors import WitnessAddress
 from ._checkpoint import Checkpoint, SignedCheckpoint, check_quorum, open_checkpoint
+from ._commit import Committed, Limits
 from ._compare import Comparison, View, compare
 from ._entry import MAX_INPUT_BYTES, RESERVED, canonicalise, check_entry, decode_entry, encode_entry
 from ._home import Home, Settings
@@ -20,7 +21,7 @@ from ._open import AnotherSequencer, create_ledger, open_ledger, read_keys, stor
 from ._proof import InclusionProof, check_proof, parse_proof
 from ._reader import LogReader, read_checkpoint
 from ._remote import RemoteRecorder
-from ._sequencer import Committed, Limits, Sequencer
+from ._sequencer import Sequencer
 from ._storage import DirectoryStorage, Source, open_source
 from ._tiles import MAX_BUNDLE_BYTES as MAX_FILE_BYTES
 from ._tiles import MAX_ENTRY_BYTES

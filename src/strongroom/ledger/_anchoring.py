@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from ..core.errors import IntegrityError, StrongroomError
 from ._anchors import Anchor, WitnessAddress, keep_everywhere
 from ._checkpoint import SignedCheckpoint
+from ._commit import Committed
 from ._notes import SignatureLine, VerifierKey
 from ._open import read_keys
 from ._reader import LogReader
-from ._sequencer import Committed
 from ._storage import Source
 from ._witness_client import cosign
 

@@ -16,9 +16,9 @@ from typing import Protocol
 
 from ..core.errors import IntegrityError, StrongroomError
 from ._checkpoint import open_checkpoint
+from ._commit import Committed
 from ._notes import MAX_NOTE_BYTES, VerifierKey
 from ._reader import LogReader
-from ._sequencer import Committed
 from ._storage import full_disk
 from ._verdict import Seen
 

@@ -18,13 +18,14 @@ from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomEr
 from ._anchoring import Anchoring
 from ._anchors import Anchor, Directory, GitRemote, WitnessAddress
 from ._checkpoint import SignedCheckpoint, open_checkpoint
+from ._commit import Limits
 from ._entry import encode_entry
 from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key
 from ._notes import MAX_NOTE_BYTES, VerifierKey
 from ._open import KEYS, create_ledger, open_ledger, read_keys, storage_at
 from ._reader import LogReader, read_checkpoint
 from ._rotation import introduced_by, rotation_entry
-from ._sequencer import Limits, Sequencer
+from ._sequencer import Sequencer
 from ._storage import DirectoryStorage, ObjectStorage, Source
 from ._verdict import Seen, Verdict, trusted_keys, verify_log
 from ._witness_client import latest

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from ..core.errors import IntegrityError, StrongroomError, UsageError
 from ._checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from ._commit import Committed, Limits
 from ._edge import Edge
 from ._journal import Record, open_journal
 from ._keys import NoteSigner
 from ._merkle import EMPTY_ROOT, leaf_hashes
 from ._notes import MAX_NOTE_BYTES, Note, VerifierKey
 from ._reserve import Reserve
-from ._sequencer import Committed, Limits, Sequencer
+from ._sequencer import Sequencer
 from ._storage import DirectoryStorage, ObjectStorage, Source
 from ._tiles import MAX_BUNDLE_BYTES
 

@@ -18,12 +18,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import InputError, IntegrityError, StrongroomError
 from ..core.records import Entry
 from ._checkpoint import Checkpoint
+from ._commit import Batch, Commit, Committed, Limits
 from ._edge import Edge, split_bundles
 from ._entry import RESERVED, check_entry, encode_entry
 from ._journal import Journal, NotWritten, Replaced, encode_record
@@ -33,74 +33,7 @@ from ._notes import Note, SignatureLine
 from ._reserve import Reserve
 from ._storage import Storage, is_full
 
-__all__ = ["Committed", "Limits", "Sequencer"]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What bounds a sequencer."""
-
-    queue_bytes: int = 32 << 20
-    """Entries that wait for a commit; then `append` waits and `append_nowait` refuses."""
-    queue_entries: int = 131_072
-    commit_entries: int = 65_536
-    """Entries of one commit; a batch that is larger is its own commit."""
-    pending_bytes: int = 64 << 20
-    """Committed and not yet in tiles; then commits wait for the publisher."""
-    journal_bytes: int = 64 << 20
-    """A journal that is longer is renewed as soon as all of it is published."""
-    publish_seconds: float = 0.25
-    """At least this long from one publication to the next."""
-    patience_seconds: float = 30.0
-    """How long `append` waits for room."""
-
-
-@dataclass(frozen=True)
-class Committed:
-    """A tree that is durable: its checkpoint, signed."""
-
-    checkpoint: Checkpoint
-    note: bytes
-
-
-def _closed_gate() -> threading.Lock:
-    gate = threading.Lock()
-    gate.acquire()
-    return gate
-
-
-@dataclass
-class _Batch:
-    entries: list[bytes] = field(default_factory=list)
-    bytes: int = 0
-    futures: list[tuple[int, Future[int]]] = field(default_factory=list)
-    gate: threading.Lock = field(default_factory=_closed_gate)
-    first: int = 0
-    error: StrongroomError | None = None
-
-    def finish(self) -> None:
-        self.gate.release()
-        for position, future in self.futures:
-            if self.error is not None:
-                future.set_exception(self.error)
-            else:
-                future.set_result(self.first + position)
-
-    def index(self, position: int) -> int:
-        """Waits for the commit. Callers pass the gate one after the other, which wakes no two at once."""
-        with self.gate:
-            pass
-        if self.error is not None:
-            raise type(self.error)(self.error.message, where=self.error.where, next=self.error.next)
-        return self.first + position
-
-
-@dataclass(frozen=True)
-class _Commit:
-    pieces: list[tuple[int, bytes]]
-    nodes: dict[int, list[bytes]]
-    bytes: int
-    committed: Committed
+__all__ = ["Sequencer"]
 
 
 class Sequencer:
@@ -128,8 +61,8 @@ class Sequencer:
         self._public = threading.Lock()  # who replaces checkpoint or journal; taken before `_lock`, never within
         self._wake = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
-        self._batch = _Batch()
-        self._pending: list[_Commit] = []
+        self._batch = Batch()
+        self._pending: list[Commit] = []
         self._closing = self._committed_all = False
         self._failure: StrongroomError | None = None
         self.committed = self._sign(self._tree)
@@ -140,7 +73,7 @@ class Sequencer:
         """Publishes what older journals hold, before the threads start. Raises StrongroomError."""
         self.published = Committed(self.committed.checkpoint, published)
         for entries in waiting:
-            self._settle(_Batch(entries, sum(map(len, entries))), recorded=True)
+            self._settle(Batch(entries, sum(map(len, entries))), recorded=True)
         if self._pending:
             self._publish(list(self._pending))
 
@@ -183,7 +116,7 @@ class Sequencer:
         first = batch.index(position)
         return range(first, first + len(entries))
 
-    def _enter(self, entries: Sequence[bytes], *, wait: bool, future: Future[int] | None = None) -> tuple[_Batch, int]:
+    def _enter(self, entries: Sequence[bytes], *, wait: bool, future: Future[int] | None = None) -> tuple[Batch, int]:
         size = sum(map(len, entries))
         with self._lock:
             self._admit(len(entries), size, wait)
@@ -227,7 +160,7 @@ class Sequencer:
                     self._wake.wait()
                 if not self._batch.entries or self._failure is not None:
                     return
-                batch, self._batch = self._batch, _Batch()
+                batch, self._batch = self._batch, Batch()
                 self._room.notify_all()
             try:
                 self._wait_for_publisher()
@@ -239,7 +172,7 @@ class Sequencer:
             finally:
                 batch.finish()
 
-    def _settle(self, batch: _Batch, *, recorded: bool = False) -> None:
+    def _settle(self, batch: Batch, *, recorded: bool = False) -> None:
         """The tree grows: journal first, then the question whether we are still the one, then the signature."""
         tree, first = self._tree.copy(), self._tree.size
         nodes: dict[int, list[bytes]] = {}
@@ -257,7 +190,7 @@ class Sequencer:
         with self._lock:
             batch.first = first
             self._tree, self.committed = tree, committed
-            self._pending.append(_Commit(pieces, nodes, batch.bytes, committed))
+            self._pending.append(Commit(pieces, nodes, batch.bytes, committed))
             self._wake.notify_all()
 
     def _spend(self, write: Callable[[], None]) -> None:
@@ -324,7 +257,7 @@ class Sequencer:
     def _finished(self) -> bool:
         return self._failure is not None or self._committed_all
 
-    def _publish(self, commits: list[_Commit]) -> None:
+    def _publish(self, commits: list[Commit]) -> None:
         """Tiles first; the checkpoint once they are durable; then what they replace is removed."""
         nodes: dict[int, list[bytes]] = {}
         for commit in commits:
@@ -410,7 +343,7 @@ class Sequencer:
             failure.__cause__ = error
         with self._lock:
             self._failure = self._failure or failure
-            stranded, self._batch = self._batch, _Batch()
+            stranded, self._batch = self._batch, Batch()
             stranded.error = failure
             self._wake.notify_all()
             self._room.notify_all()

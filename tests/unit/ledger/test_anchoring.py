@@ -14,8 +14,8 @@ from strongroom.core.errors import StrongroomError
 from strongroom.ledger import COSIGNATURE, Home, Settings, Witness, WitnessAddress, WitnessDirectory
 from strongroom.ledger import _anchoring as anchoring
 from strongroom.ledger._anchors import Directory
+from strongroom.ledger._commit import Committed
 from strongroom.ledger._notes import SigningKey
-from strongroom.ledger._sequencer import Committed
 from strongroom.ledger._witness import WitnessMemory
 
 from .ledgers import ORIGIN, entry

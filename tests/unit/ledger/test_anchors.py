@@ -11,8 +11,8 @@ import pytest
 from strongroom.core.errors import IntegrityError, StrongroomError
 from strongroom.ledger._anchors import Directory, GitRemote
 from strongroom.ledger._checkpoint import Checkpoint
+from strongroom.ledger._commit import Committed
 from strongroom.ledger._notes import MAX_NOTE_BYTES, SigningKey, sign_note
-from strongroom.ledger._sequencer import Committed
 
 ORIGIN = "log.example/test"
 KEY, STRANGER = SigningKey(ORIGIN, b"k" * 32), SigningKey(ORIGIN, b"s" * 32)
