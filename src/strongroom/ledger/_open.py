@@ -81,6 +81,8 @@ def open_ledger(
     held = _lock(lock)
     try:
         signed = _checkpoint(storage, signer)
+        # Before anything is built on it: a predecessor may have been killed between the rename and its sync.
+        storage.settle("public/checkpoint")
         edge = _edge(storage, signed)
         journal, older = open_journal(storage)
     except BaseException:

@@ -49,6 +49,10 @@ class Storage(Source, Protocol):
         """Puts a file in the place of an older one: a reader sees the one or the other, whole."""
         ...
 
+    def settle(self, path: str) -> None:
+        """Makes a file durable as it is: whoever put it there may have been killed before it was."""
+        ...
+
     def discard(self, folders: Iterable[str]) -> None:
         """Removes folders of files, not necessarily durably."""
         ...
@@ -101,6 +105,15 @@ class DirectoryStorage:
             self.disk.sync([part])
             self.disk.rename(part, target)
             self._sync_names(parents)
+        except OSError as error:
+            raise full_disk(error, str(target)) from error
+
+    def settle(self, path: str) -> None:
+        """See Storage."""
+        target = self.root / path
+        try:
+            self.disk.sync([target])
+            self._sync_names({target.parent})
         except OSError as error:
             raise full_disk(error, str(target)) from error
 
@@ -181,6 +194,9 @@ class ObjectStorage:
             self._files.pipe_file(f"{self.root}/{path}", data)
         except Exception as error:
             raise _store_error(error, f"{self.name}/{path}") from error
+
+    def settle(self, path: str) -> None:
+        """See Storage: it is."""
 
     def discard(self, folders: Iterable[str]) -> None:
         """See Storage."""
