@@ -102,11 +102,11 @@ def batches(log: Log) -> dict[str, list[float]]:
         data = entries(number * BATCH, BATCH)
         time.sleep(0.3)
         found.setdefault("hashing alone", []).append(rate(BATCH, lambda data=data: hash_alone(data)))
-        found.setdefault("durable", []).append(rate(BATCH, lambda data=data: log.sequencer.append_many(data)))
+        found.setdefault("durable", []).append(rate(BATCH, lambda data=data: log.sequencer.unsafe_append_many(data)))
         log.sequencer.flush()
 
         def to_tiles(data: list[bytes] = data) -> None:
-            log.sequencer.append_many(data)
+            log.sequencer.unsafe_append_many(data)
             log.sequencer.flush()
 
         found.setdefault("in tiles", []).append(rate(BATCH, to_tiles))
@@ -203,7 +203,7 @@ def at_sizes(folder: Path, sizes: list[int]) -> Iterator[list[object]]:
     for wanted in sizes:
         while size < wanted:
             count = min(BATCH, wanted - size)
-            log.sequencer.append_many(entries(size, count))
+            log.sequencer.unsafe_append_many(entries(size, count))
             size += count
         log.sequencer.flush()
         grown = memory()

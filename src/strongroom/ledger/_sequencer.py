@@ -106,9 +106,18 @@ class Sequencer:
         return future
 
     def append_many(self, entries: Sequence[bytes]) -> range:
-        """Entries that `encode_entry` or `canonicalise` made, in one commit; they are not checked again.
+        """Canonical bytes in one commit; their indices once all are durable.
 
-        Returns their indices once all are durable. Raises StrongroomError, and then none is on record.
+        Raises InputError for other bytes, StrongroomError; then none is on record.
+        """
+        for entry in entries:
+            check_entry(entry)
+        return self.unsafe_append_many(entries)
+
+    def unsafe_append_many(self, entries: Sequence[bytes]) -> range:
+        """`append_many` for what `encode_entry` or `canonicalise` made just now: it is not checked again.
+
+        Whatever else is given to it is on record for ever, and `verify` will say so.
         """
         if not entries:
             return range(self._tree.size, self._tree.size)

@@ -132,7 +132,7 @@ def test_another_history_under_the_same_key_is_a_change(small: Home) -> None:
 def test_an_entry_that_is_not_canonical_is_found_though_everything_is_hashed_right(tmp_path: Path) -> None:
     made = Home(tmp_path)
     sequencer = made.open()
-    sequencer.append_many([entry(0), entry(1).replace(b":", b": ", 1)])
+    sequencer.unsafe_append_many([entry(0), entry(1).replace(b":", b": ", 1)])
     sequencer.close()
     verdict = verify(made)
     assert len(verdict.damage.malformed) == 1
