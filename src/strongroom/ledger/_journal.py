@@ -290,10 +290,11 @@ class _ObjectJournal:
     def older(self) -> list[tuple[str, list[Record]]]:
         found: dict[str, list[Record]] = {}
         for path in self._storage.list("journal"):
-            if int(path.split("/")[1]) < self.token:
-                data, where = self._storage.read(path, MAX_JOURNAL_BYTES) or b"", f"{self._storage.name}/{path}"
-                records = decode_records(data, where=where)
-                if data and not records:  # objects are written whole or not at all
+            _, token, number = path.split("/")
+            if int(token) < self.token and int(number) > 0:
+                data, where = self._storage.read(path, MAX_JOURNAL_BYTES), f"{self._storage.name}/{path}"
+                records = decode_records(data or b"", where=where)
+                if data is not None and not records:  # objects are written whole or not at all
                     raise IntegrityError(
                         "a record of the journal is damaged", where=where, next="restore it from a copy"
                     )

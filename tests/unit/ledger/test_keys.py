@@ -10,7 +10,6 @@ import stat
 import subprocess
 from pathlib import Path
 
-import pyrage
 import pytest
 
 from strongroom.core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
@@ -71,19 +70,15 @@ def test_two_keys_are_two_keys(tmp_path: Path) -> None:
 
 def test_a_sealed_key_opens_with_its_passphrase_alone(sealed: Path) -> None:
     assert is_sealed(sealed)
+    data = sealed.read_bytes()
+    assert data.startswith(b"age-encryption.org/v1\n-> scrypt ")
+    assert not any(secret.encode() in data for secret in SECRETS)
     assert load_key(sealed, passphrase=PASSPHRASE).verifier == SigningKey("log.example/a", SEED).verifier
     with pytest.raises(RefusedError, match="sealed with a passphrase"):
         load_key(sealed)
     with pytest.raises(RefusedError, match="does not open the key") as error:
         load_key(sealed, passphrase=PASSPHRASE + "!")
     assert PASSPHRASE not in str(error.value)
-
-
-def test_a_sealed_key_is_an_age_file(sealed: Path) -> None:
-    line = pyrage.passphrase.decrypt(sealed.read_bytes(), PASSPHRASE).decode()
-    assert line.startswith("PRIVATE+KEY+log.example/a+")
-    data = sealed.read_bytes()
-    assert not any(secret.encode() in data for secret in SECRETS)
 
 
 def test_the_age_command_opens_a_sealed_key(sealed: Path) -> None:
@@ -108,12 +103,12 @@ def test_a_damaged_sealed_key_is_refused_whatever_byte_it_is(sealed: Path, seale
     rng = random.Random(1)
     # Behind the line with the work factor: a larger one is only slow.
     start = sealed_bytes.index(b"\n", sealed_bytes.index(b"scrypt")) + 1
-    # Each try costs a second of scrypt: a few of many.
-    for at in rng.sample(range(start, len(sealed_bytes)), 2):
+    # Each try costs a second of scrypt.
+    for at in rng.sample(range(start, len(sealed_bytes)), 1):
         sealed.write_bytes(sealed_bytes[:at] + bytes([sealed_bytes[at] ^ 1]) + sealed_bytes[at + 1 :])
         with pytest.raises((RefusedError, IntegrityError)):
             load_key(sealed, passphrase=PASSPHRASE)
-    for cut in (30, 60, len(sealed_bytes) - 1):
+    for cut in (30, 60):
         sealed.write_bytes(sealed_bytes[:cut])
         with pytest.raises((RefusedError, IntegrityError)):
             load_key(sealed, passphrase=PASSPHRASE)
