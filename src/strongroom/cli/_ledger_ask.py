@@ -18,7 +18,7 @@ from strongroom.core.records import Entry
 from ._ledger import json_of, ledger
 from ._logs import KeyOption, Log, PassphraseFile, open_log, open_site, passphrase_for
 from ._options import Json, SiteOption, check_writable, need_site, window_of, write_output
-from ._output import print_facts, print_json, print_notice, print_table
+from ._output import print_facts, print_json, print_notice, print_table, tame
 
 if TYPE_CHECKING:
     from strongroom.audit import Answer
@@ -108,7 +108,7 @@ def export(
         return
     count = write_output(out, lines)
     if json:
-        print_json({"origin": reader.origin, "size": reader.size, "lines": count, "file": str(out)})
+        print_json({"origin": reader.origin, "size": reader.size, "lines": count, "file": tame(str(out))})
     else:
         print_notice(f"{count:,} lines: {out}")
 
@@ -167,7 +167,7 @@ def writer_add(
         token_file.unlink(missing_ok=True)
         raise
     if json:
-        print_json({"writer": name, "types": types, "token_file": str(token_file), "socket": str(opened.socket)})
+        print_json({"writer": name, "types": types, "token_file": tame(str(token_file)), "socket": str(opened.socket)})
     else:
         print_facts([("writer", name), ("types", ", ".join(types)), ("token", token_file), ("socket", opened.socket)])
 

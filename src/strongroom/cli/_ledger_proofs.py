@@ -26,7 +26,7 @@ from ._logs import (
     witness_keys,
 )
 from ._options import Json, check_writable, write_output
-from ._output import counting, print_facts, print_json, print_notice
+from ._output import counting, print_facts, print_json, print_notice, tame
 
 if TYPE_CHECKING:
     from strongroom.ledger import Seen, Verdict, VerifierKey, View
@@ -176,7 +176,7 @@ def _seen(since: list[str], keys: list[VerifierKey]) -> list[Seen]:
     found = []
     for name in since:
         signed = open_checkpoint(read_input(name, MAX_FILE_BYTES), keys, where=name)
-        found.append(Seen(f"the checkpoint {name}", signed.checkpoint))
+        found.append(Seen(f"the checkpoint {tame(name)}", signed.checkpoint))
     return found
 
 
@@ -248,7 +248,7 @@ def compare(
                 "common": found.common,
                 "views": [
                     {
-                        "name": view.name,
+                        "name": tame(view.name),
                         "size": view.signed.checkpoint.size,
                         "root": base64.b64encode(view.signed.checkpoint.root).decode(),
                         "checkpoint": view.signed.note.decode(),

@@ -82,7 +82,9 @@ def print_error(error: StrongroomError, *, json: bool) -> None:
     if json:
         import msgspec
 
-        sys.stderr.write(msgspec.json.encode(error.as_dict()).decode() + "\n")
+        # A name that is no UTF-8 must not turn an error into a crash.
+        told = {name: text.encode(errors="replace").decode() for name, text in error.as_dict()["error"].items()}
+        sys.stderr.write(msgspec.json.encode({"error": told}).decode() + "\n")
         return
     sys.stderr.write(f"strongroom: {tame(error.message)}\n")
     if error.where:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
@@ -99,13 +100,15 @@ class LogReader:
         """A proof that was verified before it is returned. Raises InputError, IntegrityError."""
         self._check_index(index)
         hashes = inclusion_proof(index, self.size, self._tiles)
-        verify_inclusion(self._tiles(0, index), index, self.size, hashes, self.root)
+        with self._named():
+            verify_inclusion(self._tiles(0, index), index, self.size, hashes, self.root)
         return InclusionProof(index, tuple(hashes), self.signed.note)
 
     def prove_entry(self, index: int) -> tuple[bytes, InclusionProof]:
         """An entry and its proof."""
         proof, entry = self.prove(index), self._raw_bundle(index // WIDTH)[index % WIDTH]
-        verify_inclusion(leaf_hash(entry), index, self.size, proof.hashes, self.root)
+        with self._named():
+            verify_inclusion(leaf_hash(entry), index, self.size, proof.hashes, self.root)
         return entry, proof
 
     def prove_consistency(self, old: int) -> list[bytes]:
@@ -113,7 +116,8 @@ class LogReader:
         if not 0 <= old <= self.size:
             raise InputError(f"the log has {self.size:,} entries, not {old:,}", where=self.source.name)
         hashes = consistency_proof(old, self.size, self._tiles)
-        verify_consistency(old, self.size, hashes, self.root_at(old), self.root)
+        with self._named():
+            verify_consistency(old, self.size, hashes, self.root_at(old), self.root)
         return hashes
 
     def root_at(self, size: int) -> bytes:
@@ -123,6 +127,15 @@ class LogReader:
     def subtree(self, first: int, last: int) -> bytes:
         """The hash of the subtree of leaves [first, last), by these tiles."""
         return subtree_root(first, last, self._tiles)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """An error of a proof says in which log."""
+        try:
+            yield
+        except IntegrityError as error:
+            error.where = error.where or self.source.name
+            raise
 
     def _check_index(self, index: int) -> None:
         if not 0 <= index < self.size:
