@@ -255,7 +255,10 @@ class _FileJournal:
         # Oldest first: its writer, if it still lives, sees either that or a higher number.
         for number, path in sorted(self._files()):
             if number < self.token:
-                self._disk.unlink(path)
+                try:
+                    self._disk.unlink(path)
+                except OSError as error:
+                    raise full_disk(error, str(path)) from error
 
     def close(self) -> None:
         self._file.close()
@@ -274,7 +277,10 @@ class _FileJournal:
         return self._folder / f"{number:0{_NUMBER_DIGITS}d}"
 
     def _files(self) -> list[tuple[int, Path]]:
-        return [(int(path.name), path) for path in self._folder.iterdir() if path.name.isdigit()]
+        try:
+            return [(int(path.name), path) for path in self._folder.iterdir() if path.name.isdigit()]
+        except OSError as error:
+            raise full_disk(error, str(self._folder)) from error
 
 
 class _ObjectJournal:
