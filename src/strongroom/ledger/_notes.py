@@ -191,7 +191,7 @@ def verify_note(data: bytes, keys: Sequence[VerifierKey], *, where: str) -> Note
             _verify_line(note.text, line, key, where)
             good.append(line)
     if not good:
-        signers = ", ".join(sorted({f"{line.name}+{line.id.hex()}" for line in note.lines})[:4])
+        signers = ", ".join(sorted({f"{line.name[:80]}+{line.id.hex()}" for line in note.lines})[:4])
         raise IntegrityError(
             f"no signature is of a key that is trusted here; signed by {signers}",
             where=where,
