@@ -26,16 +26,17 @@ __all__ = ["run"]  # a fixture
 STRANGER = SigningKey(ORIGIN, b"s" * 32)
 
 
-def refused(run: Run, *words: object, code: int | tuple[int, ...], stdin: bytes = b"") -> str:
-    """The same error in text and as a document: what, where, and what to do next. Returns all of it."""
+def refused(run: Run, *words: object, code: int | tuple[int, ...], stdin: bytes = b"", both: bool = False) -> str:
+    """The error as a document: what, where, and what to do next; with `both` in text too. Returns all of it."""
     done = run(*words, "--json", code=code, stdin=stdin)
     assert done.stdout == "" or done.returncode == 5, "a verdict that is bad is printed, and nothing else"
     error = done.error
     assert error["code"] == {2: "usage", 3: "input", 4: "refused", 5: "integrity", 6: "failed"}[done.returncode]
     assert error["message"]
     assert error["where"] or error["next"]
-    text = run(*words, code=done.returncode, stdin=stdin).stderr
-    assert tame(error["message"][:40]).replace("\ufffd", "?") in text.replace("\ufffd", "?")
+    if both:
+        text = run(*words, code=done.returncode, stdin=stdin).stderr
+        assert tame(error["message"][:40]).replace("\ufffd", "?") in text.replace("\ufffd", "?")
     return f"{error['message']} {error['where']} {error['next']}"
 
 
@@ -86,7 +87,7 @@ def test_what_cannot_be_an_entry(run: Run, name: str) -> None:
     entry, said = ENTRIES[name]
     make(run)
     Path("entries").write_bytes(GOOD.encode() + entry)
-    error = refused(run, "ledger", "append", "S", "entries", code=3)
+    error = refused(run, "ledger", "append", "S", "entries", code=3, both=True)
     assert said in error
     assert "entries" in error
     if "longer than 1,048" not in said:
@@ -129,7 +130,7 @@ CHECKPOINTS: dict[str, Callable[[bytes, SigningKey], bytes]] = {
     "huge": lambda note, key: note + b"x" * 1_000_001,
     "of another log": lambda note, key: sign_note("log.example/other\n1\n" + ROOT + "\n", [key]),
     "of an unknown key": lambda note, key: sign_note(parse_note(note, where="").text, [STRANGER]),
-    "signed twice, once wrongly": lambda note, key: note + note.splitlines(keepends=True)[-1].replace(b"A", b"B"),
+    "signed twice, once wrongly": lambda note, key: note + str(key.sign_text("else\n")).encode(),
     "signed twice, first wrongly": lambda note, key: (
         parse_note(note, where="").text.encode()
         + b"\n"
@@ -165,7 +166,7 @@ def test_what_cannot_be_the_logs_checkpoint(run: Run, name: str) -> None:
     good = path.read_bytes()
     path.write_bytes(CHECKPOINTS[name](good, load_key(Path("S/keys/ledger.key"))))
     started = time.monotonic()
-    for command in ("verify", "tail", "show 0", "prove 0", "prove-consistency 1", "export"):
+    for command in ("verify", "tail", "show 0", "prove 0", "prove-consistency 1"):
         verb, *more = command.split()
         if verb == "show" and name == "nothing with a root":
             continue
@@ -219,7 +220,7 @@ def test_what_is_no_key(run: Run, key: str) -> None:
     grow(run, 1)
     Path("proof").write_text(run("ledger", "prove", "S", 0).stdout)
     Path("entry").write_text(run("ledger", "show", "S", 0).stdout)
-    refused(run, "ledger", "check-proof", "proof", "--entry", "entry", "--key", key, code=2)
+    refused(run, "ledger", "check-proof", "proof", "--entry", "entry", "--key", key, code=2, both=True)
     run("ledger", "witness", "serve", "W", "--log", key, code=2)
     if key:
         for words in (["verify", "S"], ["tail", "S"], ["compare", "S", "S"], ["keys", "S"]):
@@ -415,7 +416,7 @@ def all_refuse(
     run: Run, url: str, key: str, code: int | tuple[int, ...], commands: Sequence[list[object]] = COMMANDS
 ) -> None:
     for verb, *more in commands:
-        error = refused(run, "ledger", verb, url, *more, "--key", key, code=code)
+        error = refused(run, "ledger", verb, url, *more, "--key", key, code=code, both=verb == "tail")
         assert url in error or verb == "verify", error
 
 
@@ -460,7 +461,7 @@ def test_a_server_that_is_no_log(
     if code == 6:  # what comes in drops is waited for no longer than this
         monkeypatch.setattr(storage_module, "READ_SECONDS", 0.25)
     with serving(answer) as url:
-        all_refuse(run, url, key, code)
+        all_refuse(run, url, key, code, (COMMANDS[0], COMMANDS[1], COMMANDS[-1]))
 
 
 def test_nobody_listens(run: Run, key: str) -> None:
@@ -628,7 +629,7 @@ def test_mutated_files_are_never_believed_and_never_our_mistake(
         assert "Traceback" not in error
         return returned
 
-    for data in mutations(proof, 50, 1):
+    for data in mutations(proof, 40, 1):
         Path("proof").write_bytes(data)
         if data != proof:
             assert code("check-proof", "proof", "--entry", "entry", "--key", key) in (3, 5)
@@ -640,7 +641,7 @@ def test_mutated_files_are_never_believed_and_never_our_mistake(
         code("append", "S", "entry")
     for name in ("checkpoint", "keys", "tile/entries/001.p/44", "tile/0/001.p/44", "tile/0/000"):
         good = (Path("P") / name).read_bytes()
-        for data in mutations(good, 6, 3):
+        for data in mutations(good, 5, 3):
             (Path("P") / name).write_bytes(data)
             assert code("verify", "P", "--key", key) in (0, 3, 5)
             code("tail", "P", "--json")

@@ -28,7 +28,9 @@ from strongroom.ledger._notes import Note, SigningKey
 from strongroom.ledger._rotation import ROTATION, KeyChain, introduced_by, rotation_entry
 
 from .ledgers import ORIGIN, entry
-from .test_home import grow, make
+from .test_home import grow, make, quick_scrypt
+
+__all__ = ["quick_scrypt"]  # a fixture
 
 NOW = 1_793_525_400_123_000
 OLD, NEW, STRANGER = (SigningKey(ORIGIN, seed * 32) for seed in (b"o", b"n", b"s"))
@@ -202,23 +204,6 @@ def test_a_key_file_that_was_cut_off_is_taken_back(tmp_path: Path) -> None:
     (tmp_path / "keys" / "ledger.key.next").write_bytes(b"")
     assert grow(home, 1, 1) == []
     assert not (tmp_path / "keys" / "ledger.key.next").exists()
-
-
-@pytest.fixture
-def quick_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sealing that costs no second each time; the real one is tested in test_home.py."""
-    import pyrage
-
-    def decrypt(data: bytes, passphrase: str) -> bytes:
-        head, _, rest = data.partition(b"\0")
-        if head != f"age-encryption.org/v1 {passphrase}".encode():
-            raise pyrage.DecryptError("no")
-        return rest
-
-    monkeypatch.setattr(
-        pyrage.passphrase, "encrypt", lambda data, words: f"age-encryption.org/v1 {words}\0".encode() + data
-    )
-    monkeypatch.setattr(pyrage.passphrase, "decrypt", decrypt)
 
 
 @pytest.mark.usefixtures("quick_scrypt")
