@@ -198,6 +198,8 @@ class _FileJournal:
             self._disk.sync_directories([self._folder.parent])
             self.token = max((number for number, _ in self._files()), default=0) + 1
             self._file = self._create()
+        except FileExistsError:
+            raise _at_once(str(self._folder)) from None
         except OSError as error:
             raise full_disk(error, str(self._folder)) from error
 
@@ -338,9 +340,7 @@ class _ObjectJournal:
     def _begin(self) -> None:
         self.size = self._count = 0
         if not self._storage.create(self._path(0), b""):
-            raise StrongroomError(
-                "another sequencer began at the same moment", where=self._storage.name, next="use that one"
-            )
+            raise _at_once(self._storage.name)
 
     def _path(self, count: int) -> str:
         return f"journal/{self.token:0{_NUMBER_DIGITS}d}/{count:0{_NUMBER_DIGITS}d}"
@@ -351,3 +351,7 @@ class _ObjectJournal:
 
 def _replaced(where: str) -> Replaced:
     return Replaced("another sequencer has taken over this log", where=where, next="append through that one")
+
+
+def _at_once(where: str) -> StrongroomError:
+    return StrongroomError("another sequencer began at the same moment", where=where, next="use that one")

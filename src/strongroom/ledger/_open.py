@@ -80,16 +80,18 @@ def open_ledger(
 
     held = _lock(lock)
     try:
-        signed = _checkpoint(storage, signer)
-        # Before anything is built on it: a predecessor may have been killed between the rename and its sync.
-        storage.settle("public/checkpoint")
-        edge = _edge(storage, signed)
+        _edge(storage, _checkpoint(storage, signer))  # what does not fit is told before anything is made
         journal, older = open_journal(storage)
     except BaseException:
         os.close(held)
         raise
     try:
+        # Again: until our journal was there, whoever had no lock to stop it could publish, and renew its own.
+        signed = _checkpoint(storage, signer)
+        edge = _edge(storage, signed)
         waiting = _replay(edge, older)
+        # Before anything is built on it: a predecessor may have been killed between the rename and its sync.
+        storage.settle("public/checkpoint")
         sequencer = Sequencer(
             storage,
             journal,

@@ -306,5 +306,5 @@ def test_two_that_begin_at_once_do_not_both_begin(tmp_path: Path) -> None:
     open_journal(storage)
     create = storage.disk.create
     storage.disk.create = lambda path: (create(path), create(path))[1]  # type: ignore[method-assign]
-    with pytest.raises(StrongroomError):
+    with pytest.raises(StrongroomError, match="another sequencer began at the same moment"):
         open_journal(storage)
