@@ -545,10 +545,9 @@ def test_two_witnesses_of_which_one_is_down(run: Run, tmp_path: Path, environmen
         run("ledger", "prove", "S", 2, "--out", "proof")
         Path("entry").write_text(run("ledger", "show", "S", 2).stdout)
         assert "two.example at 20" in run("ledger", "check-proof", "proof", "--entry", "entry", *words).stdout
-        checkpoint = public / "checkpoint"
-        checkpoint.write_text(
-            "".join(t for t in checkpoint.read_text().splitlines(keepends=True) if "two.example" not in t)
-        )
+        for name in ("checkpoint", "cosigned"):
+            whole = (public / name).read_text().splitlines(keepends=True)
+            (public / name).write_text("".join(line for line in whole if "two.example" not in line))
         assert "1 of 2 cosignatures are missing" in run("ledger", "verify", public, *words, code=5).stderr
         run("ledger", "verify", public, *words, "--quorum", 1)
     finally:

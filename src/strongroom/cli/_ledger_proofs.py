@@ -154,10 +154,19 @@ def _verdict(
 ) -> Verdict:
     from strongroom.ledger import read_keys, trusted_keys, verify_log
 
-    if "://" not in log and (Path(log) / "strongroom.toml").is_file() and not witness:
+    if "://" not in log and (Path(log) / "strongroom.toml").is_file():
         home = open_site(Path(log)).ledger
-        keys = trusted_keys(home.keys(), given)
-        return home.verify(given=given, seen=_seen(since, keys), notify=print_notice, progress=count)
+        witnesses, wanted = home.witnesses_and_quorum()
+        if witness or quorum is not None:
+            witnesses, wanted = witness_keys(witness or list(map(str, witnesses)), quorum)
+        return home.verify(
+            given=given,
+            witnesses=witnesses,
+            quorum=wanted,
+            seen=_seen(since, home.keys()),
+            notify=print_notice,
+            progress=count,
+        )
     source = log_source(log)
     try:
         claimed = read_keys(source, "keys")
@@ -165,9 +174,16 @@ def _verdict(
         if given is None:
             raise
         claimed = [given]  # another maker's log has no such file
-    keys = trusted_keys(claimed, given)
     witnesses, wanted = witness_keys(witness, quorum)
-    return verify_log(source, keys, witnesses=witnesses, quorum=wanted, seen=_seen(since, keys), progress=count)
+    return verify_log(
+        source,
+        trusted_keys(claimed, given),
+        older_keys=claimed,
+        witnesses=witnesses,
+        quorum=wanted,
+        seen=_seen(since, claimed),
+        progress=count,
+    )
 
 
 def _seen(since: list[str], keys: list[VerifierKey]) -> list[Seen]:
@@ -176,7 +192,7 @@ def _seen(since: list[str], keys: list[VerifierKey]) -> list[Seen]:
     found = []
     for name in since:
         signed = open_checkpoint(read_input(name, MAX_FILE_BYTES), keys, where=name)
-        found.append(Seen(f"the checkpoint {tame(name)}", signed.checkpoint))
+        found.append(Seen(f"the checkpoint {tame(name)}", signed.checkpoint, outside=False))
     return found
 
 
@@ -212,7 +228,7 @@ def _completeness(verdict: Verdict) -> str:
         return "INCOMPLETE: " + "; ".join([*verdict.damage.missing, *verdict.rolled_back])
     if verdict.completeness == "unknown":
         return "no file is missing; without an older checkpoint a rolled-back disk would not show"
-    seen = ", ".join(f"{item['by']} ({item['size']:,})" for item in verdict.seen)
+    seen = ", ".join(f"{item['by']} ({item['size']:,})" for item in verdict.seen if item["older"])
     return f"complete, compared with {seen}"
 
 
@@ -223,8 +239,7 @@ def _cosigned(verdict: Verdict) -> str:
     ]
     if not parts:
         return "nobody"
-    size = f", up to entry {verdict.cosigned_size:,}" if verdict.cosigned_size else ""
-    return ", ".join(parts) + size + f" ({verdict.quorum} wanted)"
+    return f"{', '.join(parts)}; of {verdict.size:,} entries {verdict.cosigned_size:,} ({verdict.quorum} wanted)"
 
 
 @ledger.command("compare")
@@ -278,7 +293,7 @@ def _keys_of(*places: str) -> list[VerifierKey]:
 
     for place in places:
         if not Path(place).is_file():
-            return read_keys(log_source(place), "keys")[::-1]
+            return read_keys(log_source(place), "keys")[-1:]
     raise UsageError("two checkpoint files need the log's key", where="--key", next="give --key VKEY")
 
 

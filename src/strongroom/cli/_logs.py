@@ -85,11 +85,11 @@ def key_of(place: str, text: str) -> VerifierKey | None:
 
 
 def open_log(place: str, key: str) -> LogReader:
-    """A log up to its checkpoint, which the given key, or one of a directory's own, has signed."""
+    """A log up to its checkpoint, which the given key, or the last of a directory's own, has signed."""
     from strongroom.ledger import LogReader, read_checkpoint, read_keys
 
     given, source = key_of(place, key), log_source(place)
-    keys = [given] if given else read_keys(source, "keys")[::-1]
+    keys = [given] if given else read_keys(source, "keys")[-1:]
     return LogReader(source, read_checkpoint(source, keys))
 
 

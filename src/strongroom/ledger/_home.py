@@ -17,11 +17,10 @@ from pathlib import Path
 from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
 from ._anchoring import Anchoring
 from ._anchors import Anchor, Directory, GitRemote, WitnessAddress
-from ._checkpoint import SignedCheckpoint, open_checkpoint
 from ._commit import Limits
 from ._entry import encode_entry
 from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key
-from ._notes import MAX_NOTE_BYTES, VerifierKey
+from ._notes import VerifierKey
 from ._open import KEYS, create_ledger, open_ledger, read_keys, storage_at
 from ._reader import LogReader, read_checkpoint
 from ._rotation import introduced_by, rotation_entry
@@ -102,8 +101,8 @@ class Home:
         return read_keys(self.source, KEYS.rpartition("/")[2])
 
     def reader(self) -> LogReader:
-        """The log up to its published checkpoint, which one of its own keys has signed."""
-        return LogReader(self.source, read_checkpoint(self.source, self.keys()[::-1]))
+        """The log up to its published checkpoint, which the last of its own keys has signed."""
+        return LogReader(self.source, read_checkpoint(self.source, self.keys()[-1:]))
 
     @contextlib.contextmanager
     def open(
@@ -149,10 +148,16 @@ class Home:
             found.append(GitRemote(self.settings.git, self.root / "run" / "checkpoints.git", origin))
         return found
 
+    def witnesses_and_quorum(self) -> tuple[list[VerifierKey], int]:
+        """The keys of the witnesses, and how many of them must have cosigned."""
+        return [witness.key for witness in self.settings.witnesses], self.settings.quorum
+
     def verify(
         self,
         *,
         given: VerifierKey | None = None,
+        witnesses: Sequence[VerifierKey] | None = None,
+        quorum: int | None = None,
         seen: Sequence[Seen] = (),
         notify: Callable[[str], None] = lambda text: None,
         progress: Callable[[int, int], None] = lambda done, all: None,
@@ -166,16 +171,20 @@ class Home:
         keys = trusted_keys(claimed, given)
         # What was kept before a rotation is signed by an older key than the one that is trusted.
         every = list(dict.fromkeys([*keys, *claimed]))
-        witnesses = [witness.key for witness in self.settings.witnesses]
+        own = self.witnesses_and_quorum()
+        witnesses, quorum = own[0] if witnesses is None else witnesses, own[1] if quorum is None else quorum
         against: list[str] = []
         found = [*seen, *self._seen_elsewhere(every, notify, against.append)]
-        cosigned = self._cosigned(every, witnesses)
         verdict = verify_log(
-            self.source, keys, witnesses=witnesses, quorum=self.settings.quorum, seen=found, progress=progress
+            self.source,
+            keys,
+            older_keys=claimed,
+            witnesses=witnesses,
+            quorum=quorum,
+            seen=found,
+            progress=progress,
         )
         verdict.rewritten += against
-        if cosigned is not None:
-            verdict.add_cosigned(cosigned, LogReader(self.source, read_checkpoint(self.source, keys)))
         return verdict
 
     def rotate(self, time_us: int, *, passphrase: str = "", new_passphrase: str = "") -> VerifierKey:
@@ -244,12 +253,6 @@ class Home:
         folder = os.open(self.key_file.parent, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
-
-    def _cosigned(self, keys: Sequence[VerifierKey], witnesses: Sequence[VerifierKey]) -> SignedCheckpoint | None:
-        data = self.source.read("cosigned", MAX_NOTE_BYTES) if witnesses else None
-        if data is None:
-            return None
-        return open_checkpoint(data, keys, witnesses=witnesses, where=f"{self.source.name}/cosigned")
 
     def _seen_elsewhere(
         self, keys: Sequence[VerifierKey], notify: Callable[[str], None], against: Callable[[str], None]

@@ -30,6 +30,7 @@ __all__ = [
     "leaf_hashes",
     "node_hash",
     "nodes_of",
+    "proven_root",
     "root_of",
     "subtree_root",
     "tree_root",
@@ -134,6 +135,32 @@ def nodes_of(hashes: Sequence[bytes]) -> NodeReader:
 def tree_root(size: int, read: NodeReader) -> bytes:
     """MTH of the first `size` leaves."""
     return subtree_root(0, size, read) if size else EMPTY_ROOT
+
+
+def proven_root(old: int, new: int, read: NodeReader, root: bytes) -> bytes:
+    """MTH of the first `old` leaves, by nodes that were seen to lead to `root`, that of the first `new`.
+
+    Each node is read once, so a reader that answers differently the next time cannot make a root look proven.
+    Raises IntegrityError when they do not lead there, ValueError.
+    """
+    if not 0 <= old <= new:
+        raise ValueError(f"no tree of {old} is part of one of {new}")
+    nodes = {(index << height, (index + 1) << height): read(height, index) for height, index in _full_subtrees(0, old)}
+
+    def rebuilt(first: int, last: int) -> bytes:
+        if (first, last) in nodes:
+            return nodes[first, last]
+        if first >= old:
+            return subtree_root(first, last, read)
+        middle = first + _split(last - first)
+        return node_hash(rebuilt(first, middle), rebuilt(middle, last))
+
+    if new and rebuilt(0, new) != root:
+        raise _bad("the tiles do not lead to the checkpoint's root")
+    found = b""
+    for node in reversed(nodes.values()):
+        found = node_hash(node, found) if found else node
+    return found or EMPTY_ROOT
 
 
 def inclusion_proof(index: int, size: int, read: NodeReader) -> list[bytes]:

@@ -139,7 +139,7 @@ def _checkpoint(storage: DirectoryStorage | ObjectStorage, signer: NoteSigner) -
     keys = read_keys(storage)
     if str(signer.verifier) not in map(str, keys):
         raise IntegrityError("the signing key is not one of this log's keys", where=where)
-    return open_checkpoint(data, keys[::-1], where=where)
+    return open_checkpoint(data, keys[-1:], where=where)
 
 
 def _edge(storage: DirectoryStorage | ObjectStorage, signed: SignedCheckpoint) -> Edge:

@@ -13,9 +13,9 @@ from ._merkle import (
     inclusion_proof,
     leaf_hash,
     leaf_hashes,
+    proven_root,
     root_of,
     subtree_root,
-    tree_root,
     verify_consistency,
     verify_inclusion,
 )
@@ -121,12 +121,11 @@ class LogReader:
         return hashes
 
     def root_at(self, size: int) -> bytes:
-        """The root that the first `size` entries have by these tiles."""
-        return tree_root(size, self._tiles)
-
-    def subtree(self, first: int, last: int) -> bytes:
-        """The hash of the subtree of leaves [first, last), by these tiles."""
-        return subtree_root(first, last, self._tiles)
+        """The root that the first `size` entries have, proven to lead to the checkpoint. Raises as `prove` does."""
+        if not 0 <= size <= self.size:
+            raise InputError(f"the log has {self.size:,} entries, not {size:,}", where=self.source.name)
+        with self._named():
+            return proven_root(size, self.size, self._tiles, self.root)
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -173,7 +172,7 @@ class LogReader:
 
     def _block_node(self, height: int, index: int) -> bytes:
         first = index << height + HEIGHT
-        return self.subtree(first, min(first + (1 << height + HEIGHT), self.size))
+        return subtree_root(first, min(first + (1 << height + HEIGHT), self.size), self._tiles)
 
     def _fetch(self, level: int, index: int, width: int) -> bytes:
         return read_file(self.source, tile_path(level, index, width), WIDTH * 32)

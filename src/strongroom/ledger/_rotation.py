@@ -29,6 +29,8 @@ class KeyChain:
 
     def __init__(self, trusted: VerifierKey) -> None:
         self.introduced = [trusted]
+        self._at = -1
+        """The entry that introduced the last one."""
 
     def see(self, index: int, entry: bytes) -> None:
         """Takes note of a rotation. Raises InputError for one that does not verify."""
@@ -40,15 +42,28 @@ class KeyChain:
         try:
             old, new = _keys_of(str(decoded.body.get("note")))
             verified = verify_note(str(decoded.body["note"]).encode(), [old, new], where=f"entry {index}")
+            if old.name != new.name:
+                raise IntegrityError("it leads to the key of another log")
             if {(line.name, line.id) for line in verified.lines} != {(old.name, old.id), (new.name, new.id)}:
                 raise IntegrityError("one of the two signatures is missing")
         except (IntegrityError, UsageError, KeyError) as error:
             raise InputError(f"the key rotation does not verify: {error}") from None
         if old == self.introduced[-1]:
             self.introduced.append(new)
+            self._at = index
 
-    def check(self, used: VerifierKey, *, where: str) -> None:
-        """Raises IntegrityError unless the log introduced the key that signed its checkpoint."""
+    def check(self, used: VerifierKey, size: int, *, where: str) -> None:
+        """Raises IntegrityError unless the last key that the log of `size` entries introduced signed its checkpoint.
+
+        The one before it may have signed only as long as its successor's entry is the last: a key that was replaced,
+        because it was stolen perhaps, signs nothing after that.
+        """
+        if used in self.introduced[:-1] and not (used == self.introduced[-2] and self._at == size - 1):
+            raise IntegrityError(
+                f"the checkpoint is signed by {used}, which was replaced at entry {self._at:,}",
+                where=where,
+                next="whoever has the old key wrote on: compare with a copy from before",
+            )
         if used not in self.introduced:
             raise IntegrityError(
                 f"the checkpoint's key {used} was not introduced by the key before it",

@@ -8,15 +8,17 @@ from typing import Any
 
 from ..core.clock import format_time
 from ..core.errors import IntegrityError
-from ._checkpoint import Checkpoint, SignedCheckpoint
+from ._checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ._entry import check_entry
-from ._notes import VerifierKey
+from ._notes import MAX_NOTE_BYTES, VerifierKey
 from ._reader import LogReader, read_checkpoint
 from ._rotation import KeyChain
 from ._storage import Source
 from ._verify import Damage, check_files
 
 __all__ = ["Seen", "Verdict", "trusted_keys", "verify_log"]
+
+CONTINUED = "continued"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Seen:
     by: str
     checkpoint: Checkpoint
     outside: bool = True
-    """Whether it was kept where the log's operator cannot change it alone."""
+    """Whether it comes from a place that keeps checkpoints; a file that somebody hands over may come from anywhere."""
 
 
 @dataclass
@@ -45,7 +47,6 @@ class Verdict:
     cosigned_size: int = 0
     """Entries that the last cosigned checkpoint covers."""
     quorum: int = 0
-    protected: bool = False
 
     @property
     def integrity(self) -> str:
@@ -54,23 +55,24 @@ class Verdict:
 
     @property
     def completeness(self) -> str:
-        """`complete`; `incomplete`; or `unknown`, when nothing older that was kept elsewhere is there to compare."""
+        """`complete`; `incomplete`; or `unknown`, when the log was not seen to continue anything older."""
         if self.damage.missing or self.rolled_back:
             return "incomplete"
-        return "complete" if any(item["outside"] for item in self.seen) else "unknown"
+        return "complete" if self.integrity == "intact" and self._continues("older") else "unknown"
+
+    @property
+    def protected(self) -> bool:
+        """Whether a part of this log, as it is here, is known to others than its operator."""
+        cosigned = self.cosigned_size > 0 and any(time is not None for time in self.cosigned.values())
+        return self.integrity == "intact" and (cosigned or self._continues("outside"))
+
+    def _continues(self, what: str) -> bool:
+        return any(item[what] and item["size"] and item["outcome"] == CONTINUED for item in self.seen)
 
     @property
     def cosignatures_missing(self) -> int:
         """How many cosignatures are missing for the quorum. A key counts once, whatever names it has."""
         return max(0, self.quorum - len({key.public for key, time in self.cosigned.items() if time is not None}))
-
-    def add_cosigned(self, signed: SignedCheckpoint, reader: LogReader) -> None:
-        """Counts the cosignatures of the last checkpoint that has them, once it is seen to be part of this log."""
-        _compare(self, reader, [Seen("the last cosigned checkpoint", signed.checkpoint, outside=False)])
-        for key, time in signed.cosigned.items():
-            self.cosigned[key] = max(time, self.cosigned.get(key) or 0)
-        self.cosigned_size = signed.checkpoint.size
-        self.protected = self.protected or bool(signed.cosigned)
 
     def check(self, where: str) -> None:
         """Raises IntegrityError unless both verdicts are good and the quorum is there."""
@@ -82,7 +84,7 @@ class Verdict:
         if self.completeness == "incomplete":
             said.append("something is missing: " + "; ".join([*self.damage.missing, *self.rolled_back]))
         if self.cosignatures_missing:
-            lost = ", ".join(key.name for key, time in self.cosigned.items() if time is None)
+            lost = ", ".join(key.name for key, time in self.cosigned.items() if time is None) or "one key, two names"
             said.append(f"{self.cosignatures_missing} of {self.quorum} cosignatures are missing ({lost})")
         if said:
             raise IntegrityError(
@@ -133,6 +135,7 @@ def verify_log(
     source: Source,
     keys: Sequence[VerifierKey],
     *,
+    older_keys: Sequence[VerifierKey] = (),
     witnesses: Sequence[VerifierKey] = (),
     quorum: int = 0,
     seen: Sequence[Seen] = (),
@@ -140,9 +143,11 @@ def verify_log(
 ) -> Verdict:
     """Verifies all of a log. The first of `keys` is trusted, the others must be introduced by the log itself.
 
-    Raises IntegrityError when nothing can be said beyond that the checkpoint is wrong; otherwise the verdict says
-    it, and `Verdict.check` raises.
+    `older_keys` may have signed what is older than the checkpoint. Raises IntegrityError when nothing can be said
+    beyond that the checkpoint is wrong; otherwise the verdict says it, and `Verdict.check` raises.
     """
+    # Before the checkpoint is read, which is then not older than it.
+    cosigned = _last_cosigned(source, [*keys, *older_keys], witnesses)
     signed: SignedCheckpoint = read_checkpoint(source, keys, witnesses=witnesses)
     checkpoint = signed.checkpoint
     chain = KeyChain(keys[0])
@@ -154,26 +159,52 @@ def verify_log(
     verdict = Verdict(checkpoint.origin, checkpoint.size, checkpoint.root, signed.key, quorum=quorum)
     verdict.damage = check_files(source, checkpoint, entry_is_good, lambda done: progress(done, checkpoint.size))
     if not verdict.damage:
-        chain.check(signed.key, where=f"{source.name}/checkpoint")
+        chain.check(signed.key, checkpoint.size, where=f"{source.name}/checkpoint")
+    reader = LogReader(source, signed)
+    for item in seen:
+        _compare(verdict, reader, item, older=True)
     verdict.cosigned = {key: signed.cosigned.get(key) for key in witnesses}
-    _compare(verdict, LogReader(source, signed), seen)
-    verdict.protected = any(item.outside for item in seen) or any(time for time in verdict.cosigned.values())
+    if signed.cosigned:
+        verdict.cosigned_size = checkpoint.size
+    if cosigned is not None and cosigned.cosigned:
+        _add_cosigned(verdict, reader, cosigned)
     return verdict
 
 
-def _compare(verdict: Verdict, reader: LogReader, seen: Sequence[Seen]) -> None:
-    for item in seen:
-        old = item.checkpoint
-        if old.size > reader.size:
-            verdict.rolled_back.append(
-                f"entries {reader.size:,} to {old.size - 1:,}, which {item.by} has seen: the log ends before them"
-            )
-            outcome = "the log is shorter"
-        elif verdict.damage:
-            outcome = "not compared: files are damaged"
-        elif reader.root_at(old.size) != old.root:
-            verdict.rewritten.append(f"the first {old.size:,} entries are not those that {item.by} has seen")
-            outcome = "another history"
-        else:
-            outcome = "continued"
-        verdict.seen.append({"by": item.by, "size": old.size, "outcome": outcome, "outside": item.outside})
+def _last_cosigned(
+    source: Source, keys: Sequence[VerifierKey], witnesses: Sequence[VerifierKey]
+) -> SignedCheckpoint | None:
+    data = source.read("cosigned", MAX_NOTE_BYTES) if witnesses else None
+    if data is None:
+        return None
+    return open_checkpoint(data, keys, witnesses=witnesses, where=f"{source.name}/cosigned")
+
+
+def _add_cosigned(verdict: Verdict, reader: LogReader, signed: SignedCheckpoint) -> None:
+    """Between two rounds of witnesses the checkpoint has no cosignatures; the last one that had them counts."""
+    seen = Seen("the last cosigned checkpoint", signed.checkpoint, outside=False)
+    if _compare(verdict, reader, seen, older=False) != CONTINUED:
+        return
+    for key, time in signed.cosigned.items():
+        verdict.cosigned[key] = max(time, verdict.cosigned.get(key) or 0)
+    verdict.cosigned_size = max(verdict.cosigned_size, signed.checkpoint.size)
+
+
+def _compare(verdict: Verdict, reader: LogReader, item: Seen, *, older: bool) -> str:
+    """Whether the log continues what was seen. `older`: whether that says something about completeness."""
+    old = item.checkpoint
+    if old.size > reader.size:
+        verdict.rolled_back.append(
+            f"entries {reader.size:,} to {old.size - 1:,}, which {item.by} has seen: the log ends before them"
+        )
+        outcome = "the log is shorter"
+    elif verdict.damage:
+        outcome = "not compared: files are damaged"
+    elif reader.root_at(old.size) != old.root:
+        verdict.rewritten.append(f"the first {old.size:,} entries are not those that {item.by} has seen")
+        outcome = "another history"
+    else:
+        outcome = CONTINUED
+    row = {"by": item.by, "size": old.size, "outcome": outcome, "outside": item.outside, "older": older}
+    verdict.seen.append(row)
+    return outcome

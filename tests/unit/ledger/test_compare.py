@@ -105,3 +105,12 @@ def test_tiles_that_do_not_lead_to_the_checkpoint_prove_nothing(tmp_path: Path) 
     tile.write_bytes(bytes([data[0] ^ 1]) + data[1:])
     with pytest.raises(IntegrityError, match="do not lead to the checkpoint"):
         both(old, view(home))
+
+
+def test_a_tile_of_the_other_history_does_not_join_the_two(tmp_path: Path) -> None:
+    """Every tile that a root rests on must lead to the signed one: a stranger's tile in its place proves nothing."""
+    one, two = log(tmp_path / "1", 256, 44, "one"), log(tmp_path / "2", 256, 300, "two")
+    assert compare(view(one), view(two)).verdict == "split"
+    (two.public / "tile/0/001").write_bytes((one.public / "tile/0/001.p/44").read_bytes() + bytes(212 * 32))
+    with pytest.raises(IntegrityError, match="do not lead to the checkpoint's root"):
+        compare(view(one), view(two))

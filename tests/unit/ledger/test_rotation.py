@@ -20,6 +20,7 @@ from strongroom.ledger import (
     VerifierKey,
     WitnessAddress,
     encode_entry,
+    load_key,
     open_ledger,
     read_checkpoint,
 )
@@ -55,9 +56,9 @@ def test_a_key_follows_once_both_have_signed_that_it_does() -> None:
     assert introduced_by(entry(1), OLD.verifier) is None
     chain = KeyChain(OLD.verifier)
     chain.see(0, good)
-    chain.check(NEW.verifier, where="log")
+    chain.check(NEW.verifier, 1, where="log")
     with pytest.raises(IntegrityError, match="not introduced"):
-        chain.check(STRANGER.verifier, where="log")
+        chain.check(STRANGER.verifier, 1, where="log")
 
 
 @pytest.mark.parametrize(
@@ -93,10 +94,11 @@ def test_a_forged_rotation_in_the_log_does_not_let_its_key_sign(tmp_path: Path) 
     with home.open() as sequencer:
         sequencer.append_many([entry(0), forged(HEADER.replace(str(OLD.verifier), str(old)), NEW)])
     storage = home.storage
-    storage.replace("public/keys", f"{old}\n{NEW.verifier}\n".encode())
+    storage.replace("public/keys", f"{NEW.verifier}\n{old}\n".encode())
     forger = open_ledger(storage, signer(NEW), tmp_path / "lock")
     forger.append_many([entry(1)])
     forger.close()
+    storage.replace("public/keys", f"{old}\n{NEW.verifier}\n".encode())
     with pytest.raises(IntegrityError):
         home.verify(given=old).check("log")
     with pytest.raises(IntegrityError):
@@ -107,10 +109,11 @@ def test_a_key_that_stands_in_keys_alone_signs_nothing(tmp_path: Path) -> None:
     home = make(tmp_path)
     old = home.keys()[0]
     grow(home, 0, 2)
-    home.storage.replace("public/keys", f"{old}\n{NEW.verifier}\n".encode())
+    home.storage.replace("public/keys", f"{NEW.verifier}\n{old}\n".encode())
     forger = open_ledger(home.storage, signer(NEW), tmp_path / "lock")
     forger.append_many([entry(1)])
     forger.close()
+    home.storage.replace("public/keys", f"{old}\n{NEW.verifier}\n".encode())
     for given in (old, None):
         with pytest.raises(IntegrityError, match="not introduced"):
             home.verify(given=given)
@@ -248,3 +251,22 @@ def test_what_was_cosigned_and_kept_before_a_rotation_does_not_speak_against_the
     verdict = home.verify(given=new)
     verdict.check("log")
     assert verdict.completeness == "complete"
+
+
+def test_a_key_that_was_replaced_signs_nothing_more(tmp_path: Path) -> None:
+    """Whoever stole the old key writes on after the rotation: that is why keys are rotated."""
+    home = make(tmp_path)
+    stolen = load_key(home.key_file)
+    grow(home, 0, 3)
+    home.rotate(NOW)
+    assert home.verify(given=stolen.verifier).integrity == "intact"  # its successor's entry is the last
+    home.storage.replace("public/keys", f"{home.keys()[1]}\n{stolen.verifier}\n".encode())
+    thief = open_ledger(home.storage, signer(stolen), tmp_path / "lock")
+    thief.append_many([entry(9)])
+    thief.close()
+    home.storage.replace("public/keys", f"{stolen.verifier}\n{home.keys()[0]}\n".encode())
+    for given in (stolen.verifier, None):
+        with pytest.raises(IntegrityError, match="was replaced at entry 3"):
+            home.verify(given=given)
+    with pytest.raises(IntegrityError, match="no signature is of a key that is trusted"):
+        home.reader()

@@ -11,6 +11,7 @@ import pytest
 from strongroom.core.errors import IntegrityError
 from strongroom.ledger import (
     Checkpoint,
+    LogReader,
     Seen,
     Verdict,
     open_source,
@@ -137,3 +138,41 @@ def test_an_entry_that_is_not_canonical_is_found_though_everything_is_hashed_rig
     verdict = verify(made)
     assert len(verdict.damage.malformed) == 1
     assert "entry 1" in verdict.damage.malformed[0]
+
+
+def test_a_server_that_answers_differently_the_second_time_proves_nothing(tmp_path: Path) -> None:
+    """The honest tiles are shown to the comparison with an older checkpoint, the rewritten ones to everything else."""
+    old, new = Home(tmp_path / "old"), Home(tmp_path / "new")
+    old.grow(0, 300)
+    sequencer = new.open()
+    sequencer.append_many([entry(999), *(entry(number) for number in range(1, 400))])
+    sequencer.close()
+    seen = Seen("a friend", read_checkpoint(open_source(str(old.path)), [old.verifier]).checkpoint)
+
+    class Liar:
+        name = "liar"
+
+        def __init__(self) -> None:
+            self.asked: set[str] = set()
+
+        def read(self, path: str, limit: int) -> bytes | None:
+            home = old if path in self.asked and (old.public / path).exists() else new
+            self.asked.add(path)
+            return (home.public / path).read_bytes() if (home.public / path).exists() else None
+
+    with pytest.raises(IntegrityError):
+        verify_log(Liar(), [new.verifier], seen=[seen]).check("liar")
+
+
+@pytest.mark.parametrize("size", [0, 1, 200])
+def test_a_verdict_says_no_more_than_what_was_compared(small: Home, size: int) -> None:
+    reader = LogReader(open_source(str(small.path)), read_checkpoint(open_source(str(small.path)), [small.verifier]))
+    seen = Seen("a friend", Checkpoint(small.verifier.name, size, reader.root_at(size)))
+    verdict = verify(small, seen=[seen])
+    assert (verdict.completeness, verdict.protected) == (("complete", True) if size else ("unknown", False))
+    given = verify(small, seen=[Seen("a file", seen.checkpoint, outside=False)])
+    assert (given.completeness, given.protected) == ("complete" if size else "unknown", False)
+    target = small.public / "tile/entries/000"
+    target.write_bytes(target.read_bytes()[:-1] + b"!")
+    damaged = verify(small, seen=[seen])
+    assert (damaged.integrity, damaged.completeness, damaged.protected) == ("changed", "unknown", False)
