@@ -81,7 +81,7 @@ class Directory:
 
     def keep(self, committed: Committed) -> None:
         """See Anchor."""
-        target = self._folder / f"{committed.checkpoint.size:0{SIZE_DIGITS}d}.checkpoint"
+        target = self._folder / _file_name(committed)
         if not self._root.is_dir():
             raise StrongroomError("the directory for copies of checkpoints is not there", where=str(self._root))
         if target.exists():
@@ -109,29 +109,53 @@ class Directory:
                 data = file.read(MAX_NOTE_BYTES + 1)
         except OSError as error:
             raise StrongroomError(f"the copy cannot be read: {error.strerror}", where=str(self._folder)) from error
-        return Seen(self.name, open_checkpoint(data, keys, where=str(found[-1])).checkpoint)
+        return _seen(self.name, found[-1].name, data, keys, where=str(found[-1]))
+
+
+def _file_name(committed: Committed) -> str:
+    return f"{committed.checkpoint.size:0{SIZE_DIGITS}d}.checkpoint"
+
+
+def _seen(by: str, name: str, data: bytes, keys: Sequence[VerifierKey], *, where: str) -> Seen:
+    """The checkpoint in the file of the highest size. Raises IntegrityError when it holds another size.
+
+    Otherwise whoever can only add could hide what is kept behind an older checkpoint under a higher name.
+    """
+    checkpoint = open_checkpoint(data, keys, where=where).checkpoint
+    if name != f"{checkpoint.size:0{SIZE_DIGITS}d}.checkpoint":
+        raise IntegrityError(
+            f"the file holds a checkpoint at {checkpoint.size:,}, not at the size that its name says",
+            where=where,
+            next="somebody put it there to hide the others: look at those",
+        )
+    return Seen(by, checkpoint)
 
 
 class GitRemote:
-    """A branch of a git repository: one commit for each checkpoint that is kept, never forced."""
+    """A branch of a git repository: a file and a commit for each checkpoint that is kept, never forced.
+
+    What counts is the highest size that was ever added, whether or not a later commit removed it.
+    """
 
     def __init__(self, url: str, work: Path, origin: str) -> None:
         self.name = "the git remote"
         self._url, self._work = url, work
-        self._file = f"{hashlib.sha256(origin.encode()).hexdigest()[:16]}.checkpoint"
+        self._folder = hashlib.sha256(origin.encode()).hexdigest()[:16]
         self._branch = "strongroom-checkpoints"
 
     def keep(self, committed: Committed) -> None:
         """See Anchor."""
         self._prepare()
-        if self._git("fetch", "--quiet", "--depth=1", "origin", self._branch, may_fail=True) is not None:
+        if self._git("fetch", "--quiet", "origin", self._branch, may_fail=True) is not None:
             self._git("reset", "--quiet", "--hard", "FETCH_HEAD")
-        target = self._work / self._file
-        try:
-            target.write_bytes(committed.note)
-        except OSError as error:
-            raise full_disk(error, str(target)) from error
-        self._git("add", "--", self._file)
+        target = self._work / self._folder / _file_name(committed)
+        if not target.exists():
+            try:
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(committed.note)
+            except OSError as error:
+                raise full_disk(error, str(target)) from error
+        self._git("add", "--", self._folder)
         if self._git("status", "--porcelain"):
             self._git("commit", "--quiet", "-m", f"checkpoint at {committed.checkpoint.size}")
         # Also when nothing is new here: an earlier push may have failed.
@@ -142,27 +166,34 @@ class GitRemote:
         self._prepare()
         if not self._git("ls-remote", "--heads", "origin", self._branch):
             return None
-        self._git("fetch", "--quiet", "--depth=1", "origin", self._branch)
-        where, blob = f"{self.name}: {self._file}", f"FETCH_HEAD:{self._file}"
-        size = self._git("cat-file", "-s", blob, may_fail=True)
-        if size is None:
+        self._git("fetch", "--quiet", "origin", self._branch)
+        # Every file that any commit added, with the commit: the blob is there though a later commit removed it.
+        added = self._git(
+            "log", "--diff-filter=A", "--name-only", "--format=commit %H", "FETCH_HEAD", "--", self._folder
+        )
+        commit, found = "", {}
+        for line in (added or b"").decode(errors="replace").splitlines():
+            if line.startswith("commit "):
+                commit = line.removeprefix("commit ")
+            elif line.endswith(".checkpoint"):
+                found[line] = commit  # the log goes back in time: the first commit that added it stays
+        if not found:
             return None
-        if int(size) > MAX_NOTE_BYTES:
+        path = max(found)
+        where, blob = f"{self.name}: {path}", f"{found[path]}:{path}"
+        if int(self._git("cat-file", "-s", blob) or b"0") > MAX_NOTE_BYTES:
             raise IntegrityError("what is kept there is too large for a checkpoint", where=where)
-        data = self._git("cat-file", "blob", blob)
-        assert data is not None
-        return Seen(self.name, open_checkpoint(data, keys, where=where).checkpoint)
+        data = self._git("cat-file", "blob", blob) or b""
+        return _seen(self.name, path.rpartition("/")[2], data, keys, where=where)
 
     def _prepare(self) -> None:
         if (self._work / ".git").is_dir():
-            self._git("remote", "set-url", "--", "origin", self._url)
             return
         try:
             self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise full_disk(error, str(self._work)) from error
         self._git("init", "--quiet")
-        self._git("remote", "add", "--", "origin", self._url)
 
     def _git(self, *words: str, may_fail: bool = False) -> bytes | None:
         command = ["git", "-C", str(self._work), *(part for one in GIT_SETTINGS for part in ("-c", one)), *words]
@@ -170,6 +201,10 @@ class GitRemote:
         environment = {
             **{name: value for name, value in os.environ.items() if name not in GIT_PLACES},
             "GIT_TERMINAL_PROMPT": "0",
+            # The address not as an argument: it may hold a password, and arguments can be read by others.
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "remote.origin.url",
+            "GIT_CONFIG_VALUE_0": self._url,
             "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
         }
         environment.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")  # no question to wait for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ from ._entry import encode_entry
 __all__ = ["RemoteRecorder"]
 
 ANSWER_SECONDS = 60.0
+IDLE_SECONDS = 10.0
+"""A connection is not used again after this long: less than the 15 seconds that the server keeps it."""
 MAX_ANSWER_BYTES = 8 << 20
 T = TypeVar("T")
 _KINDS = {kind.code: kind for kind in (StrongroomError, UsageError, InputError, RefusedError, IntegrityError)}
@@ -27,6 +30,7 @@ class RemoteRecorder:
     def __init__(self, path: Path, token: str) -> None:
         self._path, self._token = path, token
         self._connection: _UnixConnection | None = None
+        self._answered = 0.0
 
     def append(self, entry: Entry) -> int:
         """See `Recorder`."""
@@ -50,12 +54,15 @@ class RemoteRecorder:
             self._connection = None
 
     def _ask(self, method: str, path: str, body: bytes, kind: type[T]) -> T:
+        if time.monotonic() - self._answered > IDLE_SECONDS:
+            self.close()  # the server may have ended it by now, and what was sent then is not to be sent twice
         if self._connection is None:
             self._connection = _UnixConnection(self._path)
         try:
             self._connection.request(method, path, body, {"Authorization": f"Bearer {self._token}"})
             answer = self._connection.getresponse()
             data = answer.read(MAX_ANSWER_BYTES)
+            self._answered = time.monotonic()
         except (OSError, http.client.HTTPException) as error:
             # Never tried again here: the entry may be on record already.
             self.close()

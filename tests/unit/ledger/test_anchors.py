@@ -147,10 +147,39 @@ def test_another_repository_named_in_the_environment_is_left_alone(
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe" * 10, b"x" * (MAX_NOTE_BYTES + 1), committed(9, key=STRANGER).note])
 def test_what_a_stranger_pushed_is_an_integrity_error(tmp_path: Path, remote: GitRemote, data: bytes) -> None:
     remote.keep(committed(3))
-    (name,) = git("-C", tmp_path / "remote", "ls-tree", "--name-only", "strongroom-checkpoints").split()
-    push(tmp_path, {name: data})
+    (name,) = git("-C", tmp_path / "remote", "ls-tree", "-r", "--name-only", "strongroom-checkpoints").split()
+    push(tmp_path, {f"{name.partition('/')[0]}/{9:020d}.checkpoint": data})
     with pytest.raises(IntegrityError, match="git remote"):
         remote.latest(KEYS)
+
+
+@pytest.mark.parametrize("data", [b"", committed(2).note])
+def test_what_a_later_commit_changes_or_removes_still_counts(tmp_path: Path, remote: GitRemote, data: bytes) -> None:
+    """Whoever may push, without force, cannot take back what was kept."""
+    for size in (3, 7):
+        remote.keep(committed(size))
+    names = git("-C", tmp_path / "remote", "ls-tree", "-r", "--name-only", "strongroom-checkpoints").split()
+    push(tmp_path, dict.fromkeys(names, data))
+    git("-C", tmp_path / "clone", "rm", "-q", "-r", names[0].partition("/")[0])
+    git("-C", tmp_path / "clone", "commit", "-q", "-m", "gone")
+    git("-C", tmp_path / "clone", "push", "-q", "origin", "HEAD")
+    seen = remote.latest(KEYS)
+    assert seen is not None
+    assert seen.checkpoint.size == 7
+
+
+def test_an_older_checkpoint_under_a_higher_name_hides_nothing(tmp_path: Path, remote: GitRemote) -> None:
+    place = Directory(tmp_path / "copy", ORIGIN)
+    (tmp_path / "copy").mkdir()
+    for each in (remote, place):
+        for size in (3, 7):
+            each.keep(committed(size))
+    (folder,) = (tmp_path / "copy").iterdir()
+    (folder / f"{99:020d}.checkpoint").write_bytes(committed(3).note)
+    push(tmp_path, {f"{folder.name}/{99:020d}.checkpoint": committed(3).note})
+    for each in (remote, place):
+        with pytest.raises(IntegrityError, match="not at the size that its name says"):
+            each.latest(KEYS)
 
 
 @pytest.mark.parametrize("url", ["--upload-pack=touch hacked", "ext::sh -c 'touch hacked'", "a\0b"])
