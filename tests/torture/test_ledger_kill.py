@@ -27,8 +27,8 @@ from .results import record_result
 pytestmark = pytest.mark.torture
 
 SEED = 20_261_124
-LONG_LOGS, RUNS_OF_EACH, NEW_LOGS = 8, 50, 150
-LIMITS = Limits(publish_seconds=0.002, journal_bytes=8_000, pending_bytes=30_000, queue_entries=64, queue_bytes=20_000)
+LONG_LOGS, RUNS_OF_EACH, NEW_LOGS = 5, 50, 110
+LIMITS = Limits(publish_seconds=0.002, journal_bytes=8_000, pending_bytes=30_000, commit_entries=64, queue_bytes=20_000)
 _MESSAGE = struct.Struct(">cQ32s")
 ACKNOWLEDGED, SIGNED = b"A", b"S"
 
