@@ -25,6 +25,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ..audit import ACCESS
 from ..core.clock import Clock, format_time, now
 from ..core.errors import InputError, RefusedError, StrongroomError
 from ..core.records import Entry
@@ -40,6 +41,7 @@ MAX_ENTRIES = 65_536
 BODY_SECONDS = 30.0
 REFUSALS_SECONDS = 60.0
 """How often counted refusals are put on record."""
+WATCH_SECONDS = 1.0
 MAX_REASONS = 32
 """Kinds of refusals that are told apart; the rest are counted together."""
 _STATUS = {"input": 400, "usage": 400, "refused": 403, "integrity": 500, "failed": 503}
@@ -52,14 +54,19 @@ def site_app(
     clock: Clock = now,
     notify: Callable[[str], None] = lambda text: None,
     refusals_seconds: float = REFUSALS_SECONDS,
+    failed_for_good: Callable[[], None] = lambda: None,
 ) -> Starlette:
-    """The app. The sequencer is opened and closed by whoever makes it."""
+    """The app. The sequencer is opened and closed by whoever makes it.
+
+    `failed_for_good` is called when it cannot go on: the next start reads what the disk holds.
+    """
     door = _Door(site)
 
     async def append(request: Request) -> Response:
         writer = door.admit(request)
         lines = _lines(await _body(request))
-        if len(lines) == 1:  # without a thread: many single ones share a commit
+        if len(lines) == 1 and ACCESS.encode() not in lines[0]:
+            # Without a thread: many single ones share a commit. Access events ask the state database first.
             # Shielded: an entry that is on its way stays so, whatever becomes of the request.
             index = await asyncio.shield(
                 asyncio.wrap_future(sequencer.append_nowait(_admitted(lines[0], writer, site)))
@@ -84,11 +91,17 @@ def site_app(
             await asyncio.sleep(refusals_seconds)
             await run_in_threadpool(_record_refusals, door, sequencer, clock, notify)
 
+    async def watch() -> None:
+        while not sequencer.status()["failure"]:
+            await asyncio.sleep(WATCH_SECONDS)
+        failed_for_good()
+
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(count_refusals())
+        tasks = [asyncio.create_task(count_refusals()), asyncio.create_task(watch())]
         yield
-        task.cancel()
+        for task in tasks:
+            task.cancel()
         await run_in_threadpool(_record_refusals, door, sequencer, clock, notify)
 
     async def failed(request: Request, error: Exception) -> Response:
@@ -126,7 +139,7 @@ class _Door:
         writer = self._writer(digest)
         if writer is None or not hmac.compare_digest(writer.token_digest, digest):
             raise self._refuse(f"uid {uid}: unknown token")
-        if uid not in (writer.uid if writer.uid is not None else os.getuid(), os.getuid()):
+        if uid != (os.getuid() if writer.uid is None else writer.uid):
             raise self._refuse(f"uid {uid}: the token of another user")
         return writer
 
@@ -177,6 +190,8 @@ async def _body(request: Request) -> bytes:
 
 
 def _lines(body: bytes) -> list[bytes]:
+    if body.count(b"\n") > MAX_ENTRIES:  # before they are cut apart
+        raise InputError(f"a request has at most {MAX_ENTRIES:,} entries", next="send fewer")
     lines = body.removesuffix(b"\n").split(b"\n")
     if len(lines) > MAX_ENTRIES:
         raise InputError(f"a request has at most {MAX_ENTRIES:,} entries", next="send fewer")
@@ -190,6 +205,6 @@ def _record_refusals(door: _Door, sequencer: Sequencer, clock: Clock, notify: Ca
     entry = Entry(type=f"{RESERVED}refusals/1", time=format_time(clock()), writer="ledger", body={"refused": counted})
     notify(f"{sum(counted.values()):,} requests were refused in the last minute")
     try:
-        sequencer.append_many([encode_entry(entry)])
+        sequencer.unsafe_append_many([encode_entry(entry)])
     except StrongroomError as error:
         notify(f"refusals were not put on record: {error}")

@@ -88,8 +88,9 @@ def main() -> int:
         return _our_fault(error)
 
 
-def _interrupted(text: str = "interrupted; what was read is kept, the same command continues") -> int:
-    sys.stderr.write(f"{text}\n")
+def _interrupted(text: str = "") -> int:
+    kept = "; what was read is kept, the same command continues" if "hunt" in sys.argv[1:3] else ""
+    sys.stderr.write(f"{text or 'interrupted' + kept}\n")
     return INTERRUPTED
 
 

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from strongroom.core.clock import now
-from strongroom.core.errors import InputError, StrongroomError, UsageError
+from strongroom.core.errors import InputError, IntegrityError, StrongroomError, UsageError
 
 from ._logs import (
     Directory,
@@ -138,6 +138,7 @@ def tail(
 ) -> None:
     """Show the last entries, each verified."""
     reader = open_log(log, key)
+    key = key or str(reader.signed.key)  # also for what comes later: `keys` could change meanwhile
     first = max(0, reader.size - count)
     if json and not follow:
         print_json([_shown(index, entry) for index, entry in reader.entries(first)])
@@ -253,23 +254,12 @@ def _newer(reader: LogReader, place: str, key: str) -> LogReader:
     """The log as it is now, which must begin with what was seen before."""
     newer = open_log(place, key)
     if newer.size < reader.size:
-        raise _shrunk(reader, newer)
-    if newer.size == reader.size:
-        return reader
-    from strongroom.ledger import verify_consistency
-
-    verify_consistency(reader.size, newer.size, newer.prove_consistency(reader.size), reader.root, newer.root)
-    return newer
-
-
-def _shrunk(reader: LogReader, newer: LogReader) -> StrongroomError:
-    from strongroom.core.errors import IntegrityError
-
-    return IntegrityError(
-        f"the log had {reader.size:,} entries and has {newer.size:,} now",
-        where=newer.source.name,
-        next="run 'ledger verify'",
-    )
+        what = f"the log had {reader.size:,} entries and has {newer.size:,} now"
+    elif newer.root_at(reader.size) != reader.root:
+        what = f"the log's first {reader.size:,} entries are others now"
+    else:
+        return newer
+    raise IntegrityError(what, where=newer.source.name, next="run 'ledger verify'")
 
 
 def _shown(index: int, entry: bytes) -> dict[str, Any]:

@@ -127,6 +127,7 @@ def forget(
     """
     opened = open_site(need_site(context, site).path)
     if opened.subjects.find(subject) is None:
+        opened.subjects.forget(subject)  # an erasure that was interrupted: no trace stays in the files
         raise InputError("there is no key of this principal", next="it never acted here, or was forgotten already")
     secret = passphrase_for(opened, passphrase_file)
     entry = Entry(type="strongroom.erasure/1", time=format_time(now()), writer="strongroom", body={"keys": 1})
@@ -211,6 +212,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "lease": answer.lease,
         "purpose": answer.purpose,
         "reason": answer.reason,
+        "entry": msgspec.Raw(answer.entry.encode()),
         "proof": answer.proof,
     }
 

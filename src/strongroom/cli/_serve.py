@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +32,10 @@ WITNESS_KEY = "witness.key"
 def serve(
     context: typer.Context,
     passphrase_file: PassphraseFile = None,
+    listen: Annotated[
+        Path | None,
+        typer.Option("--socket", metavar="PATH", help="Listen there, for writers of other users; anybody may connect."),
+    ] = None,
     site: SiteOption = "",
 ) -> None:
     """Hold the ledger and append for other processes, on the site's Unix socket, until stopped.
@@ -45,11 +51,19 @@ def serve(
     def notify(text: str) -> None:
         log.warning(text)
 
+    def stop() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
     with opened.ledger.open(passphrase=secret, notify=notify) as sequencer:
+        socket = opened.listen_at(listen)
+        log.info("serving", socket=str(socket), entries=sequencer.status()["size"])
+        app = site_app(opened, sequencer, notify=notify, failed_for_good=stop)
+        # Whom the socket lets in is judged by user and token.
+        run(app, unix_socket=socket, ready=_ready, socket_mode=0o666 if listen else 0o600)
         status = sequencer.status()
-        log.info("serving", socket=str(opened.socket), entries=status["size"])
-        run(site_app(opened, sequencer, notify=notify), unix_socket=opened.socket, ready=_ready)
-        log.info("stopping", entries=sequencer.status()["size"])
+        log.info("stopping", entries=status["size"])
+        if status["failure"]:  # not 0, so that a supervisor starts it again
+            raise StrongroomError("the ledger cannot go on", where=str(opened.path), next=str(status["failure"]))
 
 
 @ledger.command("serve")

@@ -15,7 +15,7 @@ from ._compare import Comparison, View, compare
 from ._entry import MAX_INPUT_BYTES, RESERVED, canonicalise, check_entry, decode_entry, encode_entry
 from ._home import Home, Settings
 from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key
-from ._merkle import leaf_hash, verify_consistency
+from ._merkle import leaf_hash
 from ._notes import COSIGNATURE, ED25519, VerifierKey, check_name
 from ._open import AnotherSequencer, create_ledger, open_ledger, read_keys, storage_at
 from ._proof import InclusionProof, check_proof, parse_proof
@@ -81,6 +81,5 @@ __all__ = [
     "read_keys",
     "storage_at",
     "trusted_keys",
-    "verify_consistency",
     "verify_log",
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from ..core.errors import IntegrityError, StrongroomError
 from ._anchors import Anchor, WitnessAddress, keep_everywhere
@@ -39,7 +41,7 @@ class Anchoring:
     ) -> None:
         self._source, self._key = source, key
         self._witnesses, self._anchors = list(witnesses), list(anchors)
-        self._notify = notify
+        self._tell = notify
         self._cosigned: Callable[[Committed, list[SignatureLine]], None] | None = None
         self._seen = dict.fromkeys((witness.url for witness in witnesses), 0)
         self._latest: Committed | None = None
@@ -113,7 +115,12 @@ class Anchoring:
         return max(0.0, self._tried_at + KEEP_SECONDS - time.monotonic())
 
     def _cosign(self, committed: Committed) -> None:
-        lines = [line for witness in self._witnesses if (line := self._ask(witness, committed)) is not None]
+        if not self._witnesses:
+            return
+        # At once: one that does not answer takes as long as all of them.
+        with ThreadPoolExecutor(len(self._witnesses)) as threads:
+            answers = threads.map(lambda witness: self._ask(witness, committed), self._witnesses)
+            lines = [line for line in answers if line is not None]
         self._refused = len(lines) < len(self._witnesses)
         if lines and self._cosigned is not None:
             try:
@@ -134,6 +141,10 @@ class Anchoring:
         reader = self._reader(committed)
         kept = keep_everywhere(self._anchors, committed, keys, reader, self._notify)
         self._all_kept = kept == len(self._anchors)
+
+    def _notify(self, text: str) -> None:
+        with contextlib.suppress(Exception):  # who cannot be told does not stop the alarms that come later
+            self._tell(text)
 
     def _reader(self, committed: Committed) -> LogReader:
         return LogReader(self._source, SignedCheckpoint(committed.checkpoint, committed.note, self._key, {}))

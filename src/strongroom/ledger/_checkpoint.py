@@ -81,6 +81,8 @@ def open_checkpoint(
     for witness in witnesses:
         if witness.type != COSIGNATURE:
             raise UsageError(f"{witness} is no witness's key: its type is not that of cosignatures")
+        if witness.public in {key.public for key in keys}:
+            raise UsageError(f"{witness} is the log's own key: it witnesses nothing")
     note = verify_note(data, [*keys, *witnesses], where=where)
     signers = {(line.name, line.id): line for line in note.lines}
     signer = next((key for key in keys if (key.name, key.id) in signers), None)

@@ -18,7 +18,6 @@ class Limits:
 
     queue_bytes: int = 32 << 20
     """Entries that wait for a commit; then `append` waits and `append_nowait` refuses."""
-    queue_entries: int = 131_072
     commit_entries: int = 65_536
     """Entries of one commit; a batch that is larger is its own commit."""
     pending_bytes: int = 64 << 20

@@ -75,7 +75,9 @@ class Disk:
 
     def make_directories(self, path: Path, mode: int = 0o755) -> None:
         """Makes a directory and those above it, not durably."""
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        for folder in (*reversed(path.parents), path):
+            if not folder.is_dir():
+                folder.mkdir(mode=mode, exist_ok=True)
 
     def sync_directories(self, paths: Iterable[Path]) -> None:
         """The names in these directories are durable when it returns."""

@@ -26,7 +26,7 @@ from ._tiles import MAX_ENTRY_BYTES
 __all__ = ["MAX_DEPTH", "RESERVED", "canonicalise", "check_entry", "decode_entry", "encode_entry"]
 
 RESERVED = "strongroom.ledger."
-"""Types that the ledger alone writes: key rotations, counted refusals, erased keys."""
+"""Types that the ledger alone writes: key rotations and counted refusals."""
 MAX_DEPTH = 32
 """How deep a body may be nested."""
 MAX_INTEGER = 2**53 - 1

@@ -9,7 +9,6 @@ run/lock          held by the sequencer;  run/checkpoints.git, a clone of the gi
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +18,13 @@ from ._anchoring import Anchoring
 from ._anchors import Anchor, Directory, GitRemote, WitnessAddress
 from ._commit import Limits
 from ._entry import encode_entry
-from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key
+from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key, sync_directory
 from ._notes import VerifierKey
 from ._open import KEYS, create_ledger, open_ledger, read_keys, storage_at
 from ._reader import LogReader, read_checkpoint
 from ._rotation import introduced_by, rotation_entry
 from ._sequencer import Sequencer
-from ._storage import DirectoryStorage, ObjectStorage, Source
+from ._storage import DirectoryStorage, ObjectStorage, Source, full_disk
 from ._verdict import Seen, Verdict, trusted_keys, verify_log
 from ._witness_client import latest
 
@@ -79,12 +78,17 @@ class Home:
         """Makes key and log. Raises UsageError when there is one already, StrongroomError."""
         if self.exists:
             raise UsageError("there is a ledger already", where=str(self.root), next="choose another directory")
-        key = create_key(self.key_file, origin, passphrase=passphrase)
+        part = self.key_file.with_suffix(".key.part")
+        part.unlink(missing_ok=True)  # of a start that was interrupted, as an empty log is
+        key = create_key(part, origin, passphrase=passphrase)
         try:
             create_ledger(self.storage, NoteSigner(KeyFile(key), key.verifier))
-        except StrongroomError:
-            self.key_file.unlink(missing_ok=True)
-            raise
+            part.replace(self.key_file)  # last: the key says that there is a ledger
+            sync_directory(part.parent)
+        except OSError as error:
+            raise full_disk(error, str(self.key_file)) from error
+        finally:
+            part.unlink(missing_ok=True)
         return key.verifier
 
     @property
@@ -199,7 +203,7 @@ class Home:
             self._next_key.unlink(missing_ok=True)
             key = create_key(self._next_key, old.verifier.name, passphrase=new_passphrase)
             new = NoteSigner(KeyFile(key), key.verifier)
-            sequencer.append_many([encode_entry(rotation_entry(old, new, time_us))])
+            sequencer.unsafe_append_many([encode_entry(rotation_entry(old, new, time_us))])
             sequencer.flush()
             sequencer.sign_with(new, old)
             self._adopt(key.verifier)
@@ -250,9 +254,7 @@ class Home:
         if str(key) not in lines:
             self.storage.replace(KEYS, "".join(f"{line}\n" for line in [*lines, str(key)]).encode())
         self._next_key.replace(self.key_file)
-        folder = os.open(self.key_file.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        sync_directory(self.key_file.parent)
 
     def _seen_elsewhere(
         self, keys: Sequence[VerifierKey], notify: Callable[[str], None], against: Callable[[str], None]

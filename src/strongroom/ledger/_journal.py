@@ -29,7 +29,16 @@ from ._disk import Appending
 from ._merkle import HASH_BYTES
 from ._storage import DirectoryStorage, ObjectStorage, full_disk
 
-__all__ = ["Journal", "NotWritten", "Record", "Replaced", "decode_records", "encode_record", "open_journal"]
+__all__ = [
+    "Journal",
+    "NotWritten",
+    "Record",
+    "Replaced",
+    "decode_records",
+    "encode_record",
+    "has_journal",
+    "open_journal",
+]
 
 MAX_JOURNAL_BYTES = 2**31
 """No journal is longer: it is renewed long before."""
@@ -157,6 +166,18 @@ class Journal(Protocol):
         ...
 
 
+def has_journal(storage: DirectoryStorage | ObjectStorage) -> bool:
+    """Whether a sequencer has ever opened this log."""
+    if isinstance(storage, DirectoryStorage):
+        folder = storage.root / "journal"
+        return folder.is_dir() and any(_is_number(path.name) for path in folder.iterdir())
+    return bool(storage.list("journal"))
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
+
+
 def open_journal(storage: DirectoryStorage | ObjectStorage) -> tuple[Journal, list[tuple[str, list[Record]]]]:
     """Begins the next journal, then reads the older ones: their names and records, oldest first.
 
@@ -280,7 +301,7 @@ class _FileJournal:
 
     def _files(self) -> list[tuple[int, Path]]:
         try:
-            return [(int(path.name), path) for path in self._folder.iterdir() if path.name.isdigit()]
+            return [(int(path.name), path) for path in self._folder.iterdir() if _is_number(path.name)]
         except OSError as error:
             raise full_disk(error, str(self._folder)) from error
 

@@ -18,7 +18,7 @@ from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomEr
 from ..core.ports import Signer
 from ._notes import COSIGNATURE, ED25519, SignatureLine, SigningKey, VerifierKey
 
-__all__ = ["KeyFile", "NoteSigner", "create_key", "is_sealed", "load_key"]
+__all__ = ["KeyFile", "NoteSigner", "create_key", "is_sealed", "load_key", "sync_directory"]
 
 MAX_KEY_FILE_BYTES = 65_536
 _PRIVATE = re.compile(r"PRIVATE\+KEY\+([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
@@ -65,12 +65,19 @@ def create_key(path: Path, name: str, *, type: int = ED25519, passphrase: str = 
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        sync_directory(path.parent)
     except OSError as error:
         raise StrongroomError(f"the key cannot be written: {error.strerror}", where=str(path)) from error
     return key
+
+
+def sync_directory(path: Path) -> None:
+    """The names in a directory are durable when it returns. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def is_sealed(path: Path) -> bool:

@@ -12,7 +12,7 @@ from ..core.errors import IntegrityError, StrongroomError, UsageError
 from ._checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ._commit import Committed, Limits
 from ._edge import Edge
-from ._journal import Record, open_journal
+from ._journal import Record, has_journal, open_journal
 from ._keys import NoteSigner
 from ._merkle import EMPTY_ROOT, leaf_hashes
 from ._notes import MAX_NOTE_BYTES, Note, VerifierKey
@@ -39,7 +39,9 @@ def storage_at(place: str) -> DirectoryStorage | ObjectStorage:
 
 def create_ledger(storage: DirectoryStorage | ObjectStorage, signer: NoteSigner) -> None:
     """Makes an empty log. Raises UsageError when there is one already, StrongroomError."""
-    if storage.read("public/checkpoint", MAX_NOTE_BYTES) is not None:
+    there = storage.read("public/checkpoint", MAX_NOTE_BYTES)
+    # An empty one that nobody ever opened is of an init that was interrupted.
+    if there is not None and (there.split(b"\n")[1:2] != [b"0"] or has_journal(storage)):
         raise UsageError("there is a log already", where=storage.name, next="choose another place")
     text = Checkpoint(signer.verifier.name, 0, EMPTY_ROOT).text()
     storage.replace(KEYS, f"{signer.verifier}\n".encode())

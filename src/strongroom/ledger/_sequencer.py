@@ -25,7 +25,7 @@ from ..core.records import Entry
 from ._checkpoint import Checkpoint
 from ._commit import Batch, Commit, Committed, Limits
 from ._edge import Edge, split_bundles
-from ._entry import RESERVED, check_entry, encode_entry
+from ._entry import RESERVED, check_entry, decode_entry, encode_entry
 from ._journal import Journal, NotWritten, Replaced, encode_record
 from ._keys import NoteSigner
 from ._merkle import Frontier, leaf_hashes
@@ -34,6 +34,10 @@ from ._reserve import Reserve
 from ._storage import Storage, is_full
 
 __all__ = ["Sequencer"]
+
+PARTIAL_BYTES = 1 << 20
+"""A partial bundle of so many bytes is published half as often as a small one."""
+_RESERVED = f'"type":"{RESERVED}'.encode()
 
 
 class Sequencer:
@@ -65,6 +69,7 @@ class Sequencer:
         self._pending: list[Commit] = []
         self._closing = self._committed_all = False
         self._failure: StrongroomError | None = None
+        self._held_up: StrongroomError | None = None
         self.committed = self._sign(self._tree)
         self.published = self.committed
         self._threads: list[threading.Thread] = []
@@ -75,7 +80,12 @@ class Sequencer:
         for entries in waiting:
             self._settle(Batch(entries, sum(map(len, entries))), recorded=True)
         if self._pending:
-            self._publish(list(self._pending))
+            try:
+                self._publish(list(self._pending))
+            except StrongroomError as error:
+                if not self._released(error):
+                    raise
+                self._publish(list(self._pending))
 
     def start(self, release: Callable[[], None] = lambda: None) -> None:
         """Starts the two threads. `release` is called once the sequencer has ended."""
@@ -89,17 +99,17 @@ class Sequencer:
 
     def append(self, entry: Entry) -> int:
         """See `Recorder`: the entry's index once it is durable and covered by a signed checkpoint."""
-        return self.append_bytes(encode_entry(_unreserved(entry)))
+        return self.append_bytes(encode_entry(entry))
 
     def append_bytes(self, data: bytes) -> int:
         """`append` for canonical bytes. Raises InputError for others, StrongroomError."""
-        check_entry(data)
+        _check(data)
         batch, position = self._enter([data], wait=True)
         return batch.index(position)
 
     def append_nowait(self, data: bytes) -> Future[int]:
         """A future of the index. Raises StrongroomError at once when the queue is full, InputError."""
-        check_entry(data)
+        _check(data)
         future: Future[int] = Future()
         future.set_running_or_notify_cancel()  # nobody can take an entry back, so nobody can cancel
         self._enter([data], wait=False, future=future)
@@ -111,7 +121,7 @@ class Sequencer:
         Raises InputError for other bytes, StrongroomError; then none is on record.
         """
         for entry in entries:
-            check_entry(entry)
+            _check(entry)
         return self.unsafe_append_many(entries)
 
     def unsafe_append_many(self, entries: Sequence[bytes]) -> range:
@@ -147,7 +157,8 @@ class Sequencer:
                 raise self._failure or StrongroomError("the ledger is closed")
             batch = self._batch
             if not batch.entries or (
-                batch.bytes + size <= self.limits.queue_bytes and len(batch.entries) + count <= self._most()
+                batch.bytes + size <= self.limits.queue_bytes
+                and len(batch.entries) + count <= self.limits.commit_entries
             ):
                 return
             left = deadline - time.monotonic()
@@ -156,9 +167,6 @@ class Sequencer:
                     "the ledger's queue is full", next="try again shortly; a slow disk or a flood fills it"
                 )
             self._room.wait(left)
-
-    def _most(self) -> int:
-        return min(self.limits.queue_entries, self.limits.commit_entries)
 
     # Committing: this thread owns the tree and the journal
 
@@ -176,7 +184,7 @@ class Sequencer:
                 self._settle(batch)
             except NotWritten as error:
                 batch.error = error
-            except Exception as error:
+            except BaseException as error:
                 batch.error = self._fail(error)
             finally:
                 batch.finish()
@@ -245,23 +253,29 @@ class Sequencer:
                     self._wake.wait(1.0)
                 if not self._pending:
                     return
-                while (left := last + self.limits.publish_seconds - time.monotonic()) > 0 and not self._closing:
+                while (left := last + self._pace() - time.monotonic()) > 0 and not self._closing:
                     self._wake.wait(left)
                 commits = list(self._pending)
             last = time.monotonic()
             try:
                 self._publish(commits)
-                told = ""
+                told, self._held_up = "", None
             except StrongroomError as error:
                 if isinstance(error, IntegrityError | Replaced) or self._closing:
                     self._fail(error)
                     return
-                if not self._released(error) and told != str(error):
-                    told = str(error)
-                    self._notify(f"tiles wait: {told}")
-            except Exception as error:
+                if not self._released(error):
+                    self._held_up = error
+                    if told != str(error):
+                        told = str(error)
+                        self._notify(f"tiles wait: {told}")
+            except BaseException as error:
                 self._fail(error)
                 return
+
+    def _pace(self) -> float:
+        """Seconds between publications. The partial bundle is written anew each time: large ones less often."""
+        return self.limits.publish_seconds * (1 + len(self._edge.bundle) / PARTIAL_BYTES)
 
     def _finished(self) -> bool:
         return self._failure is not None or self._committed_all
@@ -282,7 +296,10 @@ class Sequencer:
             self._edge = edge
             del self._pending[: len(commits)]
             self._room.notify_all()
-        self._storage.discard(f"public/{folder}" for folder in replaced)
+        try:
+            self._storage.discard(f"public/{folder}" for folder in replaced)
+        except StrongroomError as error:  # what is left there is in nobody's way
+            self._notify(f"partial tiles that full ones replace were not removed: {error}")
         if self._reserve is not None:
             self._reserve.restore()
         self._on_published(committed)
@@ -309,12 +326,22 @@ class Sequencer:
     # Ending
 
     def flush(self) -> Committed:
-        """Waits until everything that is committed is published. Raises StrongroomError."""
+        """Waits until everything that is committed is published.
+
+        Raises StrongroomError when that cannot be for `patience_seconds`, as on a full disk: it stays in the journal.
+        """
+        deadline = time.monotonic() + self.limits.patience_seconds
         with self._lock:
             target = self._tree.size
             while self.published.checkpoint.size < target:
                 if self._failure is not None:
                     raise self._failure
+                if self._held_up is not None and time.monotonic() > deadline:
+                    raise StrongroomError(
+                        f"what was appended is on record and not in tiles yet: {self._held_up.message}",
+                        where=self._held_up.where,
+                        next=f"{self._held_up.next}; the next start goes on",
+                    )
                 self._wake.notify_all()
                 self._room.wait(0.05)
             return self.published
@@ -337,7 +364,7 @@ class Sequencer:
         if self._failure is not None and self._pending:
             raise self._failure
 
-    def _fail(self, error: Exception) -> StrongroomError:
+    def _fail(self, error: BaseException) -> StrongroomError:
         """Nothing is acknowledged from here on. What the journal holds is read at the next start."""
         if isinstance(error, StrongroomError):
             failure = error
@@ -383,7 +410,8 @@ def _merge(nodes: dict[int, list[bytes]], more: dict[int, list[bytes]]) -> None:
         nodes.setdefault(height, []).extend(row)
 
 
-def _unreserved(entry: Entry) -> Entry:
-    if entry.type.startswith(RESERVED):
-        raise InputError(f"the ledger alone writes entries of type {entry.type}", next="choose another type")
-    return entry
+def _check(data: bytes) -> None:
+    """Raises InputError for what is not canonical, and for the types that the ledger alone writes."""
+    check_entry(data)
+    if _RESERVED in data and decode_entry(data).type.startswith(RESERVED):
+        raise InputError("the ledger alone writes entries of this type", next="choose another type")

@@ -61,7 +61,8 @@ class Site:
             check_name(origin)  # before anything is made
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             there = "a site is there already" if (path / "strongroom.toml").exists() else "the directory is not empty"
-            raise UsageError(there, where=str(path), next="choose another directory")
+            next = "choose another directory; what an interrupted 'init' left may be removed"
+            raise UsageError(there, where=str(path), next=next)
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.chmod(0o700)
@@ -69,8 +70,10 @@ class Site:
                 (path / folder).mkdir(mode=0o700)
             _write_secret(path / "keys" / "sketch.key", secrets.token_hex(_KEY_BYTES) + "\n")
             # Last and at once, so that a directory without it is no site and a half-made one is never opened.
-            (path / "strongroom.toml.part").write_text(template(keep_text, storage))
+            _write_secret(path / "strongroom.toml.part", template(keep_text, storage))
             (path / "strongroom.toml.part").replace(path / "strongroom.toml")
+            for made in (path / "keys", path, path.parent):
+                _sync(made)
         except OSError as error:
             raise StrongroomError(
                 f"the site cannot be made: {error.strerror}", where=str(path), next="check space and permissions"
@@ -136,6 +139,14 @@ class Site:
     def configuration_digest(self) -> str:
         """`sha256:` of the configuration file."""
         return f"sha256:{hashlib.sha256((self.path / 'strongroom.toml').read_bytes()).hexdigest()}"
+
+    def listen_at(self, path: Path | None) -> Path:
+        """Where `strongroom serve` is to listen; when elsewhere, this site's own commands find it through a link."""
+        if path is not None or self.socket.is_symlink():
+            self.socket.unlink(missing_ok=True)
+        if path is not None:
+            self.socket.symlink_to(path.absolute())
+        return path or self.socket
 
     @property
     def socket(self) -> Path:
@@ -269,3 +280,11 @@ def _write_secret(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -16,12 +16,15 @@ from strongroom.core.errors import InputError, IntegrityError, RefusedError, Str
 from strongroom.ledger import (
     COSIGNATURE,
     Home,
+    KeyFile,
+    NoteSigner,
     Settings,
     Verdict,
     VerifierKey,
     Witness,
     WitnessAddress,
     create_key,
+    create_ledger,
     storage_at,
 )
 from strongroom.ledger._notes import SigningKey
@@ -58,10 +61,38 @@ def test_a_ledger_is_made_once_and_its_key_is_the_owners_alone(tmp_path: Path) -
     with pytest.raises(UsageError, match="already"):
         home.create(ORIGIN)
     assert not home.sealed
+    grow(home, 0, 1)
     home.key_file.unlink()
     with pytest.raises(UsageError, match="already"):
         home.create(ORIGIN)  # a log without its key is still a log
     assert not home.exists, "the key that was made in vain is gone"
+    assert not list(home.key_file.parent.iterdir())
+
+
+@pytest.mark.parametrize("when", ["before the log", "before the key counts"])
+def test_making_one_that_was_interrupted_can_be_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    (tmp_path / "keys").mkdir()
+    home = Home(tmp_path)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if when == "before the log":
+            patch.setattr("strongroom.ledger._home.create_ledger", killed)
+        else:
+            patch.setattr("strongroom.ledger._home.NoteSigner", lambda *_: killed())
+        with pytest.raises(KeyboardInterrupt):
+            home.create(ORIGIN)
+    assert not home.exists
+    if when == "before the key counts":  # the log is there, and nobody's key
+        stray = create_key(tmp_path / "stray", ORIGIN)
+        create_ledger(home.storage, NoteSigner(KeyFile(stray), stray.verifier))
+    key = home.create(ORIGIN)
+    grow(home, 0, 1)
+    assert home.verify().key == key
 
 
 def test_without_a_ledger_nothing_opens_and_the_error_says_how_to_make_one(tmp_path: Path) -> None:

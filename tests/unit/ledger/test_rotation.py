@@ -92,7 +92,7 @@ def test_a_forged_rotation_in_the_log_does_not_let_its_key_sign(tmp_path: Path) 
     home = make(tmp_path)
     old = home.keys()[0]
     with home.open() as sequencer:
-        sequencer.append_many([entry(0), forged(HEADER.replace(str(OLD.verifier), str(old)), NEW)])
+        sequencer.unsafe_append_many([entry(0), forged(HEADER.replace(str(OLD.verifier), str(old)), NEW)])
     storage = home.storage
     storage.replace("public/keys", f"{NEW.verifier}\n{old}\n".encode())
     forger = open_ledger(storage, signer(NEW), tmp_path / "lock")
@@ -170,7 +170,7 @@ def _adopt_half(real: Callable[..., None]) -> Callable[..., None]:
 STEPS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], bool]] = {
     "before the key is made": (lambda patch: patch.setattr(home_module, "create_key", _raise), False),
     "before its entry": (lambda patch: patch.setattr(home_module, "rotation_entry", _raise), False),
-    "while it is appended": (lambda patch: patch.setattr(Sequencer, "append_many", _raise), False),
+    "while it is appended": (lambda patch: patch.setattr(Sequencer, "unsafe_append_many", _raise), False),
     "once its entry is durable": (lambda patch: patch.setattr(Sequencer, "flush", _raise), True),
     "before both sign": (lambda patch: patch.setattr(Sequencer, "sign_with", _raise), True),
     "before it is adopted": (lambda patch: patch.setattr(Home, "_adopt", _raise), True),

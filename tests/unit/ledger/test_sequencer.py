@@ -254,7 +254,7 @@ def test_nothing_is_acknowledged_though_nobody_can_be_notified(failing: int, tmp
 def test_a_full_queue_makes_append_wait_and_append_nowait_refuse(tmp_path: Path) -> None:
     disk = Held()
     home = on_disk(tmp_path, disk)
-    sequencer = home.open(limits=Limits(publish_seconds=0.0, queue_entries=4))
+    sequencer = home.open(limits=Limits(publish_seconds=0.0, commit_entries=4))
     disk.go.clear()
     futures = [sequencer.append_nowait(entry(0))]
     until(lambda: sequencer.status()["waiting"] == 0)  # it is being committed; that is when the queue is empty

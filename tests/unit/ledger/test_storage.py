@@ -130,6 +130,7 @@ def test_nothing_is_put_by_who_is_not_rightful(tmp_path: Path) -> None:
 
 def test_a_log_is_not_made_over_another(tmp_path: Path) -> None:
     home = Home(tmp_path)
+    home.grow(0, 1)
     with pytest.raises(UsageError, match="there is a log already"):
         create_ledger(home.storage, home.signer)
 

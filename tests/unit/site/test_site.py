@@ -191,11 +191,10 @@ def test_a_file_in_the_place_of_a_temporary_site_is_an_error_of_ours(temporary: 
 
 
 def test_a_site_is_there_at_once_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Path, text: str) -> int:
-        self.open("w").write(text[:10])
+    def fail(self: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_text", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(KeyboardInterrupt):
         Site.create(tmp_path / "site")
     with pytest.raises(InputError, match="no site"):
