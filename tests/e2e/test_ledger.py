@@ -809,3 +809,21 @@ def test_a_read_only_site_can_be_read_and_not_appended_to(
             for path in paths:
                 path.chmod(0o700)
             monkeypatch.chdir(tmp_path)
+
+
+def test_tail_notices_another_history_of_the_same_size(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = make(run)
+    shutil.copytree("S", "T")
+    grow(run, 3)
+    swapped = []
+
+    def sleep(_: float) -> None:
+        if swapped:
+            raise KeyboardInterrupt  # nothing was noticed
+        swapped.append(shutil.rmtree("S/ledger/public"))
+        run("ledger", "append", "T", "-", stdin=lines(3, other=True))
+        shutil.copytree("T/ledger/public", "S/ledger/public")
+
+    monkeypatch.setattr("strongroom.cli._ledger.time.sleep", sleep)
+    done = run("ledger", "tail", "S", "--follow", "--key", key, code=5)
+    assert "first 3 entries are others now" in done.stderr

@@ -172,3 +172,18 @@ def test_one_place_that_fails_does_not_keep_the_others_from_it(home: Home, tmp_p
 def test_without_places_no_thread_is_started(home: Home) -> None:
     with home.open():
         assert not [thread for thread in threading.enumerate() if thread.name == "ledger_anchoring"]
+
+
+def test_who_cannot_be_told_does_not_stop_the_alarms(home: Home) -> None:
+    address = WitnessAddress("http://127.0.0.1:1", KEYS[0].verifier)
+    home.settings = Settings(witnesses=(address,))
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        raise BrokenPipeError
+
+    with home.open(notify=tell) as sequencer:
+        for number in range(2):
+            sequencer.append_many([entry(number)])
+            until(lambda number=number: len(told) > number)

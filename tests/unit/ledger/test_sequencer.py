@@ -22,6 +22,7 @@ from strongroom.ledger import (
     Limits,
     LogReader,
     Sequencer,
+    encode_entry,
     open_ledger,
     open_source,
     read_checkpoint,
@@ -591,3 +592,60 @@ def test_a_directory_that_cannot_be_written_is_told_and_nothing_changes(tmp_path
     assert files_of(home.path / "ledger") == before
     home.grow(10, 1)
     assert len(entries_of(home)) == 11
+
+
+def test_types_of_the_ledger_itself_are_refused_by_every_way_in(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    sequencer = home.open()
+    own = Entry(type="strongroom.ledger.key/1", time="2026-11-01T09:30:00.123Z", writer="w", body={})
+    data = encode_entry(own)
+    for call in (
+        sequencer.append_bytes,
+        sequencer.append_nowait,
+        lambda data: sequencer.append_many([entry(0), data]),
+        lambda _: sequencer.append(own),
+    ):
+        with pytest.raises(InputError, match="the ledger alone"):
+            call(data)
+    # A body may speak of them.
+    assert sequencer.append_bytes(entry(0, about={"type": "strongroom.ledger.key/1"})) == 0
+    sequencer.close()
+
+
+def test_whatever_ends_the_committer_acknowledges_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path)
+    sequencer = home.open()
+
+    def end(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(sequencer, "_settle", end)
+    with pytest.raises(StrongroomError, match="SystemExit"):
+        sequencer.append_bytes(entry(0))
+    with pytest.raises(StrongroomError, match="SystemExit"):
+        sequencer.append_bytes(entry(1))
+    sequencer.close()
+    assert entries_of(home) == []
+
+
+def test_flush_ends_when_tiles_cannot_be_written_and_nothing_is_lost(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    full = StrongroomError("the ledger cannot write: No space left on device", next="free some space")
+
+    class Full(DirectoryStorage):
+        def put(self, *_: Any) -> None:
+            raise full
+
+    sequencer = open_ledger(
+        Full(home.path / "ledger"),
+        home.signer,
+        home.path / "lock",
+        limits=Limits(publish_seconds=0, patience_seconds=0.2),
+    )
+    assert sequencer.append_bytes(entry(0)) == 0
+    with pytest.raises(StrongroomError, match="on record and not in tiles yet"):
+        sequencer.flush()
+    with pytest.raises(StrongroomError, match="No space left"):
+        sequencer.close()
+    home.open().close()
+    assert entries_of(home) == [entry(0)]
