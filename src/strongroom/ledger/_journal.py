@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ __all__ = [
 
 MAX_JOURNAL_BYTES = 2**31
 """No journal is longer: it is renewed long before."""
+SETTLED_NANOSECONDS = 2_000_000_000
+"""A change of the journal's folder that is as old as this has another time than any later one."""
 WRITE_BYTES = 1 << 20
 """Of a large record so much is written at a time."""
 _MAGIC = b"SRJ1"
@@ -211,6 +214,7 @@ class _FileJournal:
 
     def __init__(self, storage: DirectoryStorage) -> None:
         self._folder = storage.root / "journal"
+        self._quiet_since: int | None = None
         self._disk = storage.disk
         try:
             if not self._folder.is_dir():
@@ -252,8 +256,14 @@ class _FileJournal:
         self._file.sync()
 
     def check(self) -> None:
+        # A journal that is made or removed changes the folder's time. Once that is older than any clock's step, the
+        # same time means that nothing happened: one call to the system in the place of a dozen.
+        changed = self._folder.stat().st_mtime_ns
+        if changed == self._quiet_since:
+            return
         if self._file.unlinked() or max(number for number, _ in self._files()) > self.token:
             raise _replaced(str(self._folder))
+        self._quiet_since = changed if time.time_ns() - changed > SETTLED_NANOSECONDS else None
 
     def renew(self) -> None:
         old, older, newer = self._file, self._path(self.token), self._path(self.token + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 from pathlib import Path
@@ -308,3 +309,14 @@ def test_two_that_begin_at_once_do_not_both_begin(tmp_path: Path) -> None:
     storage.disk.create = lambda path: (create(path), create(path))[1]  # type: ignore[method-assign]
     with pytest.raises(StrongroomError, match="another sequencer began at the same moment"):
         open_journal(storage)
+
+
+def test_a_successor_is_noticed_however_long_nothing_happened(tmp_path: Path) -> None:
+    storage = DirectoryStorage(tmp_path)
+    first, _ = open_journal(storage)
+    os.utime(tmp_path / "journal", (1, 1))
+    for _ in range(3):
+        first.check()
+    open_journal(storage)
+    with pytest.raises(Replaced):
+        first.check()
