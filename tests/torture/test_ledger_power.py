@@ -268,5 +268,6 @@ def test_a_disk_does_what_it_says_in_the_order_that_strace_sees(scratch: Path, t
             synced = written
         elif '"acknowledged' in line:
             acknowledged += 1
-            assert synced == written == acknowledged, line
+            # A journal's first record is the tree that it begins with; the others are written in one piece each or more.
+            assert synced == written > acknowledged, line
     assert acknowledged == 5

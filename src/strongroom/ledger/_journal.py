@@ -9,6 +9,9 @@ is there, and whoever finds a higher number than its own has been replaced and s
 
 So a record is either read by the successor, or its writer sees the successor and does not acknowledge it.
 
+A journal begins with a record without entries: the tree that was published when it was begun. So a checkpoint that
+went back in time (a restored disk; an object store where a paused predecessor wrote last) is found at the next start.
+
 A record: "SRJ1", length and CRC-32 of the rest (uint32), index of its first entry (uint64), root of the tree after
 it (32 bytes), the entries as in a bundle. Only the last record of a journal can be torn, since each is synced
 before the next is written; a bad one with a good one behind it is damage, not a crash.
@@ -152,8 +155,11 @@ class Journal(Protocol):
         """Raises Replaced when another sequencer has taken over. To be asked after each append."""
         ...
 
-    def renew(self) -> None:
-        """Goes on in a new journal; all of the old one must be published. Raises as `append` and `check` do."""
+    def renew(self, base: Sequence[bytes]) -> None:
+        """Goes on in a new journal that begins with `base`; all of the old one must be published.
+
+        Raises as `append` and `check` do.
+        """
         ...
 
     def drop_older(self) -> None:
@@ -265,7 +271,7 @@ class _FileJournal:
             raise _replaced(str(self._folder))
         self._quiet_since = changed if time.time_ns() - changed > SETTLED_NANOSECONDS else None
 
-    def renew(self) -> None:
+    def renew(self, base: Sequence[bytes]) -> None:
         old, older, newer = self._file, self._path(self.token), self._path(self.token + 1)
         try:
             file = self._disk.create(newer)
@@ -281,6 +287,13 @@ class _FileJournal:
             raise _replaced(str(self._folder))
         self._disk.sync_directories([self._folder])
         self.token, self._file = self.token + 1, file
+        try:
+            self.append(base)
+        except NotWritten:
+            self.token, self._file = self.token - 1, old
+            file.close()
+            self._disk.unlink(newer)
+            raise
         old.close()
         self._disk.unlink(older)
 
@@ -328,7 +341,7 @@ class _ObjectJournal:
 
     def older(self) -> list[tuple[str, list[Record]]]:
         found: dict[str, list[Record]] = {}
-        for path in self._storage.list("journal"):
+        for path in self._paths():
             _, token, number = path.split("/")
             if int(token) < self.token and int(number) > 0:
                 data, where = self._storage.read(path, MAX_JOURNAL_BYTES), f"{self._storage.name}/{path}"
@@ -351,13 +364,14 @@ class _ObjectJournal:
         if self.token not in tokens or max(tokens) > self.token:
             raise _replaced(self._storage.name)
 
-    def renew(self) -> None:
+    def renew(self, base: Sequence[bytes]) -> None:
         self.token += 1
         self._begin()
+        self.append(base)
         self.drop_older()
 
     def drop_older(self) -> None:
-        old = [path for path in self._storage.list("journal") if int(path.split("/")[1]) < self.token]
+        old = [path for path in self._paths() if int(path.split("/")[1]) < self.token]
         if old:
             self._storage.remove(old)
 
@@ -377,7 +391,12 @@ class _ObjectJournal:
         return f"journal/{self.token:0{_NUMBER_DIGITS}d}/{count:0{_NUMBER_DIGITS}d}"
 
     def _tokens(self) -> set[int]:
-        return {int(path.split("/")[1]) for path in self._storage.list("journal")}
+        return {int(path.split("/")[1]) for path in self._paths()}
+
+    def _paths(self) -> list[str]:
+        """Every record of every journal; what somebody else put there is left alone."""
+        found = (path.split("/") for path in self._storage.list("journal"))
+        return ["/".join(parts) for parts in found if len(parts) == 3 and all(map(_is_number, parts[1:]))]
 
 
 def _replaced(where: str) -> Replaced:

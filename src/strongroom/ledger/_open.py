@@ -175,9 +175,6 @@ def _replay(edge: Edge, older: Sequence[tuple[str, list[Record]]]) -> list[list[
     # counts: what is beside it in an older one is of a sequencer that was replaced, and never acknowledged.
     for where, records in [journal for journal in older if journal[1]][-1:]:
         for record in records:
-            last = record.first + len(record.entries)
-            if last <= tree.size:
-                continue
             if record.first > tree.size:
                 raise IntegrityError(
                     f"checkpoint and journal disagree: the tiles end at {tree.size:,}, the journal goes on at "
@@ -185,6 +182,8 @@ def _replay(edge: Edge, older: Sequence[tuple[str, list[Record]]]) -> list[list[
                     where=where,
                     next="the tiles or the checkpoint were rolled back; " + _RESTORE,
                 )
+            if record.first + len(record.entries) < tree.size:
+                continue  # long in tiles
             entries = list(record.entries[tree.size - record.first :])
             tree.extend(leaf_hashes(entries))
             if tree.root() != record.root:
@@ -193,7 +192,8 @@ def _replay(edge: Edge, older: Sequence[tuple[str, list[Record]]]) -> list[list[
                     where=where,
                     next=_RESTORE,
                 )
-            waiting.append(entries)
+            if entries:
+                waiting.append(entries)
     return waiting
 
 

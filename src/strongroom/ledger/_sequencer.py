@@ -31,7 +31,7 @@ from ._keys import NoteSigner
 from ._merkle import Frontier, leaf_hashes
 from ._notes import Note, SignatureLine
 from ._reserve import Reserve
-from ._storage import Storage, is_full
+from ._storage import Storage, full_disk, is_full
 
 __all__ = ["Sequencer"]
 
@@ -75,7 +75,7 @@ class Sequencer:
         self._threads: list[threading.Thread] = []
 
     def recover(self, published: bytes, waiting: Sequence[list[bytes]]) -> None:
-        """Publishes what older journals hold, before the threads start. Raises StrongroomError."""
+        """Publishes what older journals hold, then begins its own, before the threads start. Raises StrongroomError."""
         self.published = Committed(self.committed.checkpoint, published)
         for entries in waiting:
             self._settle(Batch(entries, sum(map(len, entries))), recorded=True)
@@ -86,6 +86,15 @@ class Sequencer:
                 if not self._released(error):
                     raise
                 self._publish(list(self._pending))
+        try:
+            self._spend(lambda: self._journal.append(self._base()))
+            self._journal.check()
+        except OSError as error:
+            raise full_disk(error, self._storage.name) from error
+
+    def _base(self) -> list[bytes]:
+        """The record with which a journal begins: the tree that is published."""
+        return encode_record(self._tree.size, [], self._tree.root())
 
     def start(self, release: Callable[[], None] = lambda: None) -> None:
         """Starts the two threads. `release` is called once the sequencer has ended."""
@@ -118,7 +127,7 @@ class Sequencer:
     def append_many(self, entries: Sequence[bytes]) -> range:
         """Canonical bytes in one commit; their indices once all are durable.
 
-        Raises InputError for other bytes, StrongroomError; then none is on record.
+        Raises InputError for other bytes, StrongroomError; then nobody may count on any of them.
         """
         for entry in entries:
             _check(entry)
@@ -241,7 +250,7 @@ class Sequencer:
                 self._room.wait(0.05)
         if self._journal.size > self.limits.journal_bytes:
             with self._public:
-                self._spend(self._journal.renew)
+                self._spend(lambda: self._journal.renew(self._base()))
 
     # Publishing: this thread owns the edge and the public files
 

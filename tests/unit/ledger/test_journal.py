@@ -277,11 +277,11 @@ def test_of_many_sequencers_only_the_last_journal_is_the_rightful_one(tmp_path: 
                 older.check()
         journal.check()
     journals[-1].drop_older()
-    journals[-1].renew()
-    journals[-1].renew()
+    journals[-1].renew(encode_record(0, [], bytes(32)))
+    journals[-1].renew(encode_record(0, [], bytes(32)))
     journals[-1].check()
     for older in journals[:-1]:
-        for call in (older.check, older.renew):
+        for call in (older.check, lambda older=older: older.renew(encode_record(0, [], bytes(32)))):
             with pytest.raises(Replaced):
                 call()
     assert [path.name for path in (tmp_path / "journal").iterdir()] == [f"{7:012d}"]

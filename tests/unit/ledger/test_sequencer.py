@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from strongroom.core.errors import InputError, StrongroomError
+from strongroom.core.errors import InputError, IntegrityError, StrongroomError
 from strongroom.core.records import Entry
 from strongroom.ledger import (
     DirectoryStorage,
@@ -649,3 +649,19 @@ def test_flush_ends_when_tiles_cannot_be_written_and_nothing_is_lost(tmp_path: P
         sequencer.close()
     home.open().close()
     assert entries_of(home) == [entry(0)]
+
+
+def test_a_checkpoint_that_went_back_in_time_is_made_up_for_or_stops_the_start(tmp_path: Path) -> None:
+    """A restored disk, or a paused predecessor that wrote last: going on from there would be a fork."""
+    home = Home(tmp_path)
+    home.grow(0, 3)
+    old = (home.public / "checkpoint").read_bytes()
+    home.grow(3, 5)
+    (home.public / "checkpoint").write_bytes(old)
+    home.open().close()  # the journal still holds what the checkpoint lacks
+    assert entries_of(home) == [entry(number) for number in range(8)]
+    (home.public / "checkpoint").write_bytes(old)
+    before = files_of(home.public)
+    with pytest.raises(IntegrityError, match="the tiles end at 3, the journal goes on at 8"):
+        home.open()
+    assert files_of(home.public) == before
