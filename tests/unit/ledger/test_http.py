@@ -65,6 +65,12 @@ def answering(answer: bytes, then: bytes = b"", every: float = 0.0) -> Handler:
         while then:
             connection.sendall(then)
             time.sleep(every)
+        # What was not read yet, such as a body behind its head, would turn the end into a reset.
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(0.2)
+            while connection.recv(65_536):
+                pass
 
     return handler
 
