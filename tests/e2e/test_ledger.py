@@ -23,6 +23,7 @@ import pytest
 
 from strongroom.api import Server, log_app, witness_app
 from strongroom.cli import main
+from strongroom.core.errors import StrongroomError
 from strongroom.ledger import COSIGNATURE, ED25519, DirectoryStorage, VerifierKey, Witness, load_key
 from strongroom.ledger._notes import SigningKey
 from strongroom.ledger._witness import WitnessMemory
@@ -827,3 +828,23 @@ def test_tail_notices_another_history_of_the_same_size(run: Run, monkeypatch: py
     monkeypatch.setattr("strongroom.cli._ledger.time.sleep", sleep)
     done = run("ledger", "tail", "S", "--follow", "--key", key, code=5)
     assert "first 3 entries are others now" in done.stderr
+
+
+def test_a_hunt_that_cannot_go_on_record_shows_its_verdict_all_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(run)
+    Path("log.jsonl").write_text(
+        "".join(
+            f'{{"time":"2026-11-01T09:30:{n:02d}Z","account":"a{n % 3}","prompt":"About number {n}"}}\n'
+            for n in range(9)
+        )
+    )
+
+    def full(*_: object, **__: object) -> None:
+        raise StrongroomError("the ledger cannot write: No space left on device", next="free some space")
+
+    monkeypatch.setattr("strongroom.ledger._home.open_ledger", full)
+    done = run("hunt", "log.jsonl", "--site", "S", "--json", code=6)
+    assert done.json["exchanges"] == 9
+    assert "this hunt is not on record" in done.stderr

@@ -69,7 +69,8 @@ def hunt(
     with _site(given_site(context, site), words, reading) as opened, _rejects(opened, rejects) as places:
         from strongroom.hunt import Hunt, run_hunt
 
-        record = _recording(opened, passphrase_file)
+        unrecorded: list[StrongroomError] = []
+        record = _recording(opened, passphrase_file, unrecorded.append)
         from strongroom.ingest import Settings, readable
 
         with watching() as watcher:
@@ -94,11 +95,16 @@ def hunt(
                 watcher,
             )
     publish(verdict, circumstances, json=json, report=report, csv=csv)
+    for error in unrecorded:  # hours of work are shown first
+        error.message = f"this hunt is not on record: {error.message}"
+        raise error
     if any(campaign.status != "dismissed" for campaign in verdict.campaigns):
         raise typer.Exit(FOUND)
 
 
-def _recording(opened: _Opened, passphrase_file: Path | None) -> Callable[[Entry], int] | None:
+def _recording(
+    opened: _Opened, passphrase_file: Path | None, failed: Callable[[StrongroomError], None]
+) -> Callable[[Entry], None] | None:
     """How this hunt goes on record; a passphrase that is missing or wrong is told before hours of work."""
     ledger = opened.site.ledger
     if opened.temporary or not ledger.exists:
@@ -107,9 +113,12 @@ def _recording(opened: _Opened, passphrase_file: Path | None) -> Callable[[Entry
     if ledger.sealed and (secret or not opened.site.served):
         ledger.check_passphrase(secret)
 
-    def record(entry: Entry) -> int:
-        with opened.site.recorder(passphrase=secret, notify=print_notice) as recorder:
-            return recorder.append(entry)
+    def record(entry: Entry) -> None:
+        try:
+            with opened.site.recorder(passphrase=secret, notify=print_notice) as recorder:
+                recorder.append(entry)
+        except StrongroomError as error:
+            failed(error)
 
     return record
 
