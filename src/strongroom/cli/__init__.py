@@ -89,7 +89,7 @@ def main() -> int:
 
 
 def _interrupted(text: str = "") -> int:
-    kept = "; what was read is kept, the same command continues" if "hunt" in sys.argv[1:3] else ""
+    kept = "; what was read is kept, the same command continues" if "hunt" in sys.argv[1:4] else ""
     sys.stderr.write(f"{text or 'interrupted' + kept}\n")
     return INTERRUPTED
 

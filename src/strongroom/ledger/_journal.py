@@ -11,35 +11,25 @@ So a record is either read by the successor, or its writer sees the successor an
 
 A journal begins with a record without entries: the tree that was published when it was begun. So a checkpoint that
 went back in time (a restored disk; an object store where a paused predecessor wrote last) is found at the next start.
-
-A record: "SRJ1", length and CRC-32 of the rest (uint32), index of its first entry (uint64), root of the tree after
-it (32 bytes), the entries as in a bundle. Only the last record of a journal can be torn, since each is synced
-before the next is written; a bad one with a good one behind it is damage, not a crash.
 """
 
 from __future__ import annotations
 
 import contextlib
-import struct
 import time
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from ..core.errors import IntegrityError, StrongroomError
 from ._disk import Appending
-from ._merkle import HASH_BYTES
+from ._record import Record, decode_records
 from ._storage import DirectoryStorage, ObjectStorage, full_disk
 
 __all__ = [
     "Journal",
     "NotWritten",
-    "Record",
     "Replaced",
-    "decode_records",
-    "encode_record",
     "has_journal",
     "open_journal",
 ]
@@ -50,80 +40,7 @@ SETTLED_NANOSECONDS = 2_000_000_000
 """A change of the journal's folder that is as old as this has another time than any later one."""
 WRITE_BYTES = 1 << 20
 """Of a large record so much is written at a time."""
-_MAGIC = b"SRJ1"
-_HEAD = struct.Struct(">4sII")
-_BODY = struct.Struct(f">Q{HASH_BYTES}s")
 _NUMBER_DIGITS = 12
-
-
-@dataclass(frozen=True)
-class Record:
-    """One commit: `entries` from index `first` on, and the tree's root after them."""
-
-    first: int
-    entries: tuple[bytes, ...]
-    root: bytes
-
-
-def encode_record(first: int, bundles: Iterable[bytes], root: bytes) -> list[bytes]:
-    """A commit to bytes, in pieces that follow each other; its entries come encoded as in bundles."""
-    pieces = [_BODY.pack(first, root), *bundles]
-    checksum = 0
-    for piece in pieces:
-        checksum = zlib.crc32(piece, checksum)
-    return [_HEAD.pack(_MAGIC, sum(map(len, pieces)), checksum), *pieces]
-
-
-def decode_records(data: bytes, *, where: str) -> list[Record]:
-    """The records of a journal. A torn end is left out; IntegrityError for damage before a good record."""
-    records: list[Record] = []
-    at = 0
-    while at < len(data):
-        body = _body_at(data, at)
-        if body is None:
-            if _good_record_after(data, at):
-                raise IntegrityError(
-                    f"the journal is damaged at byte {at}",
-                    where=where,
-                    next="restore it from a copy; what follows the damage was acknowledged",
-                )
-            break
-        records.append(_decode_body(body, where))
-        at += _HEAD.size + len(body)
-    return records
-
-
-def _body_at(data: bytes, at: int) -> bytes | None:
-    if at + _HEAD.size > len(data):
-        return None
-    magic, length, checksum = _HEAD.unpack_from(data, at)
-    start = at + _HEAD.size
-    if magic != _MAGIC or length < _BODY.size or start + length > len(data):
-        return None
-    body = data[start : start + length]
-    return body if zlib.crc32(body) == checksum else None
-
-
-def _good_record_after(data: bytes, at: int) -> bool:
-    """Entries are JSON without control characters, so none of them can hold what reads like a record's head."""
-    at = data.find(_MAGIC, at + 1)
-    while at >= 0:
-        if _body_at(data, at) is not None:
-            return True
-        at = data.find(_MAGIC, at + 1)
-    return False
-
-
-def _decode_body(body: bytes, where: str) -> Record:
-    first, root = _BODY.unpack_from(body)
-    entries, at = [], _BODY.size
-    while at < len(body):
-        size = int.from_bytes(body[at : at + 2], "big")
-        at += 2 + size
-        if at > len(body):
-            raise IntegrityError("a record of the journal does not hold what it says", where=where)
-        entries.append(body[at - size : at])
-    return Record(first, tuple(entries), root)
 
 
 class NotWritten(StrongroomError):

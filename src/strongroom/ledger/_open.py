@@ -12,10 +12,11 @@ from ..core.errors import IntegrityError, StrongroomError, UsageError
 from ._checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ._commit import Committed, Limits
 from ._edge import Edge
-from ._journal import Record, has_journal, open_journal
+from ._journal import has_journal, open_journal
 from ._keys import NoteSigner
 from ._merkle import EMPTY_ROOT, leaf_hashes
 from ._notes import MAX_NOTE_BYTES, Note, VerifierKey
+from ._record import Record
 from ._reserve import Reserve
 from ._sequencer import Sequencer
 from ._storage import DirectoryStorage, ObjectStorage, Source

@@ -26,10 +26,11 @@ from ._checkpoint import Checkpoint
 from ._commit import Batch, Commit, Committed, Limits
 from ._edge import Edge, split_bundles
 from ._entry import RESERVED, check_entry, decode_entry, encode_entry
-from ._journal import Journal, NotWritten, Replaced, encode_record
+from ._journal import Journal, NotWritten, Replaced
 from ._keys import NoteSigner
 from ._merkle import Frontier, leaf_hashes
 from ._notes import Note, SignatureLine
+from ._record import encode_record
 from ._reserve import Reserve
 from ._storage import Storage, full_disk, is_full
 

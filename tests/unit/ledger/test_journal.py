@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from strongroom.core.errors import IntegrityError, StrongroomError
 from strongroom.ledger import DirectoryStorage, Limits, LogReader, open_source, read_checkpoint, verify_log
-from strongroom.ledger._journal import Record, Replaced, decode_records, encode_record, open_journal
+from strongroom.ledger._journal import Replaced, open_journal
 from strongroom.ledger._merkle import Frontier, leaf_hashes
+from strongroom.ledger._record import Record, decode_records, encode_record
 from strongroom.ledger._tiles import encode_bundle
 
 from .ledgers import Home, entry

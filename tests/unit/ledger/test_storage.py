@@ -110,6 +110,7 @@ def test_a_log_in_a_directory_of_somebody_else_needs_no_right_to_read_it(tmp_pat
     (tmp_path / "log").mkdir()
     home = Home(tmp_path / "home", DirectoryStorage(tmp_path / "log", Denied()))
     home.grow(0, 3)
+    assert home.open().committed.checkpoint.size == 3
 
 
 def test_discarded_folders_are_gone_with_what_is_in_them(tmp_path: Path) -> None:
