@@ -1,6 +1,8 @@
-"""The analytical tables of a site (Delta files) and the engine that queries them (Ibis on DuckDB)."""
+"""The analytical tables of a site (Delta files) and the engines that query them (Ibis on DuckDB or Spark)."""
 
+from ._engine import Partial
 from ._schema import EXCHANGES, FINDINGS, SCHEMA_VERSION
-from ._store import Store
+from ._spark import SparkSettings
+from ._store import Store, microseconds
 
-__all__ = ["EXCHANGES", "FINDINGS", "SCHEMA_VERSION", "Store"]
+__all__ = ["EXCHANGES", "FINDINGS", "SCHEMA_VERSION", "Partial", "SparkSettings", "Store", "microseconds"]

@@ -1,13 +1,14 @@
 """The tables of a site, and the one place where queries meet an engine.
 
-Queries are Ibis expressions; `Store.batches` compiles one and streams its result, so that no result needs to
-fit into memory. Today the engine is DuckDB over the table's live file list.
+Queries are Ibis expressions over a table's live file list; `Store.batches` streams a result, so that none needs to
+fit into memory, and `Store.partitions` makes partial sums where the rows are. The engine is DuckDB, or Spark for what
+reads exchanges; the keys that ingest asks for and findings, which are few, are read by DuckDB in either case.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from strongroom.core.clock import format_time
-from strongroom.core.errors import IntegrityError, StrongroomError
 
+from ._duckdb import DuckDB
+from ._engine import BATCH_ROWS, SPILL, Engine, Partial
 from ._schema import EXCHANGES, FINDINGS
+from ._spark import Spark, SparkSettings
 from ._table import Table
 
-__all__ = ["Store"]
-
-BATCH_ROWS = 1 << 16
+__all__ = ["Store", "microseconds"]
 
 
 class Store:
@@ -34,12 +35,13 @@ class Store:
     Any number of processes may read; appends of several writers do not disturb each other (Delta commits).
     """
 
-    def __init__(self, root: Path) -> None:
-        """Opens or makes the tables below `root`. Raises IntegrityError."""
+    def __init__(self, root: Path, *, spark: SparkSettings | None = None) -> None:
+        """Opens or makes the tables below `root`; `spark` has it query exchanges there. Raises IntegrityError."""
         self.root = root
         self._exchanges = Table(root / "exchanges", EXCHANGES)
         self._findings = Table(root / "findings", FINDINGS)
-        self._connection: Any = None
+        self._local = DuckDB(root)
+        self._engine: Engine = Spark(root, spark) if spark else self._local
 
     # Exchanges
 
@@ -50,16 +52,28 @@ class Store:
     def exchanges(self, since: int | None = None, until: int | None = None) -> Any:
         """The stored exchanges from `since` on and before `until` (microseconds since 1970; None: no bound) as an
         Ibis table with the columns of EXCHANGES."""
-        table = self._open(self._exchanges, EXCHANGES)
-        if since is not None:
-            table = table.filter(table.time >= _instant(since))
-        if until is not None:
-            table = table.filter(table.time < _instant(until))
-        return table
+        return _within(self._open(self._engine, self._exchanges, EXCHANGES), since, until)
+
+    def appended(
+        self, seen: frozenset[str], since: int | None = None, until: int | None = None
+    ) -> tuple[Any, frozenset[str]] | None:
+        """The exchanges in data files that are not among `seen`, as `exchanges` gives them, and all files that there
+        are. None when a file in `seen` is gone (pruned, compacted): then what was read of it may be elsewhere."""
+        files = self._exchanges.files()
+        if not seen <= set(files):
+            return None
+        new = [file for file in files if file not in seen]
+        table = self._engine.open(self._exchanges.path.name, new, EXCHANGES)
+        return _within(table, since, until), frozenset(files)
+
+    def files(self) -> int:
+        """How many data files hold the exchanges."""
+        return len(self._exchanges.files())
 
     def keys(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Line keys and record keys of all stored exchanges, each of shape (rows,)."""
-        table = self.table(self.exchanges().select("line_key", "record_key"))
+        exchanges = self._open(self._local, self._exchanges, EXCHANGES)
+        table = self._local.table(exchanges.select("line_key", "record_key"))
         return (
             table["line_key"].combine_chunks().to_numpy(zero_copy_only=False),
             table["record_key"].combine_chunks().to_numpy(zero_copy_only=False),
@@ -69,69 +83,25 @@ class Store:
 
     def batches(self, expression: Any, *, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Streams the result of an Ibis expression over this store's tables."""
-        # DuckDB 2 renamed what Ibis 12 calls to stream, so the compiled query goes to DuckDB itself.
-        with self._told():
-            relation = self._engine().con.sql(self._engine().compile(expression))
-            yield from relation.to_arrow_reader(rows)
+        yield from self._engine.batches(expression, rows)
 
     def table(self, expression: Any) -> pa.Table:
         """The result of an Ibis expression, whole."""
-        with self._told():
-            relation = self._engine().con.sql(self._engine().compile(expression))
-            return relation.to_arrow_table()
+        return self._engine.table(expression)
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tells DuckDB's errors of memory, disk and files as ours; those of a query are our fault."""
-        import duckdb
+    def partitions(self, expression: Any, by: str, function: Partial, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """What `function` makes of an expression's rows, as batches of `schema`, in any order.
 
-        try:
-            yield
-        except duckdb.OutOfMemoryException as error:
-            raise StrongroomError(
-                "a query needs more memory than there is",
-                where=str(self.root),
-                next="free memory, or narrow the window",
-            ) from error
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
-            if type(error) not in (duckdb.Error, duckdb.IOException) and not isinstance(error, OSError):
-                raise
-            if "No space left" in str(error):
-                raise StrongroomError(
-                    "a query needs more disk than there is", where=str(self.root), next="free disk space"
-                ) from error
-            first = str(error).partition("\n")[0]
-            raise IntegrityError(
-                f"a data file cannot be read: {first}", where=str(self.root), next="restore it from a backup"
-            ) from error
+        Rows that are equal in the column `by` go to one call of `function`, in any order and mixed with others; how
+        many calls there are is the engine's choice: one on DuckDB, many at once on Spark's executors. So a result for
+        each `by` (an account's sums) is whole, and what is summed over all rows must be added up by the caller.
+        `function` takes an iterator of batches, perhaps of none, and yields batches. It is sent to other processes:
+        it and what it holds must be picklable, and it can ask neither this store nor anything else of this process.
+        """
+        yield from self._engine.partitions(expression, by, function, schema)
 
-    def _engine(self) -> Any:
-        if self._connection is None:
-            import ibis
-
-            # Extensions must not be fetched at run time; Parquet is built in.
-            self._connection = ibis.duckdb.connect(autoinstall_known_extensions=False, autoload_known_extensions=False)
-            self._connection.con.execute("SET TimeZone = 'UTC'")
-            # What does not fit into memory: beside the tables, not in `.tmp` of whatever directory is current.
-            self._connection.con.execute("SET temp_directory = $1", [str(self.root / "spill")])
-        return self._connection
-
-    def _open(self, table: Table, schema: pa.Schema) -> Any:
-        import ibis
-
-        files = table.files()
-        if not files:
-            name = f"empty_{table.path.name}"
-            self._engine().con.register(name, pa.Table.from_batches([], schema=schema))
-            return self._engine().table(name)
-        # Files from before a migration lack its columns; they read as null, in every file or in some.
-        with self._told():
-            opened = self._engine().read_parquet(files, union_by_name=True)
-        missing = [field for field in schema if field.name not in opened.columns]
-        if missing:
-            types = ibis.Schema.from_pyarrow(schema)
-            opened = opened.mutate(**{field.name: ibis.null(types[field.name]) for field in missing})
-        return opened
+    def _open(self, engine: Engine, table: Table, schema: pa.Schema) -> Any:
+        return engine.open(table.path.name, table.files(), schema)
 
     # Findings
 
@@ -142,8 +112,8 @@ class Store:
 
     def findings(self, kind: str) -> list[dict[str, Any]]:
         """Rows of one kind (campaign, finding, verdict, dismissal), oldest first, `document` decoded."""
-        table = self._open(self._findings, FINDINGS)
-        chosen = self.table(table.filter(table.kind == kind).order_by("time")).to_pylist()
+        table = self._open(self._local, self._findings, FINDINGS)
+        chosen = self._local.table(table.filter(table.kind == kind).order_by("time")).to_pylist()
         return [{**row, "document": json.loads(row["document"])} for row in chosen]
 
     # Care
@@ -184,11 +154,29 @@ class Store:
 
     def compact(self) -> dict[str, dict[str, int]]:
         """Merges small files and removes those that no longer hold rows."""
+        for left in (self.root / SPILL).glob("spark-*"):
+            shutil.rmtree(left, ignore_errors=True)  # of a hunt that was killed
         # Hunts and prunings exclude each other, so nobody else writes exchanges; a dismissal may write a finding now.
         return {
             "exchanges": self._exchanges.compact(orphans=True),
             "findings": self._findings.compact(orphans=False),
         }
+
+
+def microseconds(time: Any) -> Any:
+    """A column of times as microseconds since 1970, exact and equal on both engines.
+
+    `epoch_seconds` is not: its seconds have a fraction on DuckDB, and none on Spark.
+    """
+    return time.delta(_instant(0), unit="microsecond")
+
+
+def _within(table: Any, since: int | None, until: int | None) -> Any:
+    if since is not None:
+        table = table.filter(table.time >= _instant(since))
+    if until is not None:
+        table = table.filter(table.time < _instant(until))
+    return table
 
 
 def _instant(time_us: int) -> Any:

@@ -13,13 +13,15 @@ import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from strongroom.core.errors import IntegrityError, StrongroomError
+from strongroom.core.errors import IntegrityError, StrongroomError, UsageError
 
 from ._schema import SCHEMA_VERSION
 
 __all__ = ["Table"]
 
 _RESUME = "free disk space or check permissions, then run the same command again: it resumes"
+_REFUSED = set("[]%")
+"""delta-rs panics at the brackets, and takes a percent sign for the start of an escaped letter."""
 # zstd's fastest level: embeddings hardly compress, and slower levels cost more than they save.
 _WRITER = WriterProperties(compression="ZSTD", compression_level=1)
 
@@ -30,9 +32,16 @@ class Table:
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        """Opens the table, or makes it. Raises IntegrityError when it cannot be read or is newer than we are."""
+        """Opens the table, or makes it. Raises UsageError for a path that delta-rs cannot have, IntegrityError when
+        the table cannot be read or is newer than we are."""
         self.path = path
         self.schema = schema
+        if refused := sorted(set(str(path.absolute())) & _REFUSED):
+            raise UsageError(
+                f"tables cannot lie in a directory with {' or '.join(refused)} in its name",
+                where=str(path),
+                next="choose another directory",
+            )
         with _told("opened", path, IntegrityError, next="restore it from a backup"):
             try:
                 self._delta = DeltaTable(str(path))
@@ -74,7 +83,8 @@ class Table:
         """The Parquet files that hold the table's rows now."""
         with _told("read", self.path, IntegrityError, next="restore it from a backup"):
             self._delta.update_incremental()
-            return self._delta.file_uris()
+            # Their names alone: delta-rs writes a directory's spaces and letters as a URI does.
+            return [str(self.path.absolute() / uri.rpartition("/")[2]) for uri in self._delta.file_uris()]
 
     def delete(self, predicate: str) -> int:
         """Deletes the rows that match an SQL predicate and returns their number. Their bytes go with `compact`."""

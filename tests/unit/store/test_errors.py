@@ -84,7 +84,10 @@ def test_compact_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
         store.append_exchanges([batch(10, start=NOON + i)])
     (tmp_path / "exchanges/part-00000-dead.zstd.parquet").write_bytes(b"PAR1 half a file")
     (tmp_path / "exchanges/part-00000-dead.zstd.parquet#1").write_bytes(b"PAR1 half a file")
+    (tmp_path / "spill" / "spark-dead").mkdir(parents=True)
+    (tmp_path / "spill" / "spark-dead" / "part.arrow").write_bytes(b"half a file")
     store.compact()
+    assert list((tmp_path / "spill").iterdir()) == []
     (file,) = [path for path in (tmp_path / "exchanges").iterdir() if path.is_file()]
     assert file.suffix == ".parquet"
     assert len(Store(tmp_path).keys()[0]) == 30
@@ -92,5 +95,5 @@ def test_compact_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_into_memory_goes_beside_the_tables(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    place = store._engine().con.execute("SELECT current_setting('temp_directory')").fetchone()[0]
+    place = store._local.connection.con.execute("SELECT current_setting('temp_directory')").fetchone()[0]
     assert Path(place).parent == tmp_path

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from strongroom.core.clock import parse_time
-from strongroom.core.errors import IntegrityError
-from strongroom.store import EXCHANGES, Store
+from strongroom.core.errors import IntegrityError, UsageError
+from strongroom.store import EXCHANGES, Store, microseconds
 from strongroom.store._table import Table
 
 NOON = parse_time("2026-11-01T12:00:00Z")
@@ -49,12 +49,35 @@ def test_rows_are_there_for_the_next_process(tmp_path: Path) -> None:
     assert len(Store(tmp_path).keys()[1]) == 10
 
 
+@pytest.mark.parametrize("name", ["my sites", "Zürich", "{a}", "what?", "a#b"])
+def test_a_directory_may_have_any_name_that_people_give(name: str, tmp_path: Path) -> None:
+    Store(tmp_path / name).append_exchanges([batch(10)])
+    store = Store(tmp_path / name)
+    assert store.prune(NOON + 2 * DAY) == 2
+    assert (len(store.keys()[0]), store.info()["exchanges"]["rows"]) == (8, 8)
+
+
+@pytest.mark.parametrize("name", ["a[b]", "100%", "a%20b"])
+def test_a_directory_that_delta_cannot_have_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="choose another directory"):
+        Store(tmp_path / name)
+
+
 def test_a_result_is_streamed_in_order(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.append_exchanges([batch(100)])
     table = store.exchanges()
     batches = list(store.batches(table.select("position", "line_key"), rows=2048))
     assert pa.Table.from_batches(batches)["line_key"].to_pylist() == list(range(NOON, NOON + 100))
+
+
+def test_microseconds_are_exact(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    times = [-600_000, 0, 1_999_999, NOON + 123_457]
+    store.append_exchanges([pa.RecordBatch.from_pylist([{"time": time} for time in times], schema=EXCHANGES)])
+    table = store.exchanges()
+    found = store.table(table.select(at=microseconds(table.time)).order_by("at"))
+    assert found["at"].to_pylist() == times
 
 
 def test_rows_of_a_commit_lie_in_the_order_they_were_given(tmp_path: Path) -> None:
