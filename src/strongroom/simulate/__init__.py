@@ -10,19 +10,28 @@ honest accounts differ only in what they have in common with others.
 """
 
 from ._campaign import Campaign
-from ._material import Domain, Material, Program, bundled_material
+from ._library import Domain
+from ._material import Material, Program, bundled_material
 from ._shared import shared_material
-from ._simulate import Plan, Truth, simulate, truth
+from ._simulate import Plan, Truth, simulate, streams, truth, truth_of
+from ._worlds import JUDGE, TUNE, World, wordings, world_material
 
 __all__ = [
+    "JUDGE",
+    "TUNE",
     "Campaign",
     "Domain",
     "Material",
     "Plan",
     "Program",
     "Truth",
+    "World",
     "bundled_material",
     "shared_material",
     "simulate",
+    "streams",
     "truth",
+    "truth_of",
+    "wordings",
+    "world_material",
 ]

@@ -27,6 +27,7 @@ DAY_MS = 86_400_000
 MAX_TURNS = 12
 MIN_CHARACTERS, MAX_CHARACTERS = 24, 4_000
 MAX_SESSIONS_PER_DAY = 1_500
+SHORTEST_LIFE, LONGEST_LIFE = 2, 6
 # What `max(1, Poisson)` and the cap on turns add to the asked mean, measured over 20,000 draws.
 VOLUME_CORRECTION = 1.0
 
@@ -147,6 +148,22 @@ class Schedule:
         """Wanted lengths of the fresh prompts, in the order in which they are asked for."""
         rows = self.kind == Kind.FRESH
         return np.asarray(self.length[rows], dtype=np.int32)
+
+
+def draw_life(rng: np.random.Generator, days: int, churn: float) -> tuple[int, int] | None:
+    """First day and number of days of an account that lives for a few days only; None for one that stays.
+
+    >>> draw_life(np.random.default_rng(1), 14, 0.0) is None
+    True
+    """
+    length = life_days(rng)
+    begin = int(rng.integers(1 - length, days))
+    return (begin, length) if rng.random() < churn else None
+
+
+def life_days(rng: np.random.Generator) -> int:
+    """How long a short-lived account lives."""
+    return int(rng.integers(SHORTEST_LIFE, LONGEST_LIFE + 1))
 
 
 def draw_schedule(habits: Habits, rng: np.random.Generator, *, start_ms: int, days: int, signup_ms: int) -> Schedule:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from strongroom.simulate._behaviour import Schedule
-from strongroom.simulate._identity import Identity, draw_address, draw_identity, hexadecimal
-from strongroom.simulate._people import Makers
+from strongroom.simulate._behaviour import Schedule, life_days
+from strongroom.simulate._harvest import Harvest
+from strongroom.simulate._identity import Identity, draw_address, draw_identity, draw_network, hexadecimal
+from strongroom.simulate._people import Change, Draft, Makers, maybe_template, own_work
 from strongroom.simulate._streams import Stream
 from strongroom.simulate._text import Either, Items, Manner, Source, Wrapped, draw_manner
 
 ACCOUNTS_PER_ADDRESS = 14
 ACCOUNTS_PER_PAYMENT = 10
+RESELLERS_USED = 2
+SHORTEST_ITEM = 40
 
 
 @dataclass(frozen=True)
@@ -23,81 +26,101 @@ class Campaign:
     """What a simulated campaign is like. Its behaviour is drawn from the law that honest accounts follow."""
 
     accounts: int = 200
-    level: Literal["one_key", "shared_addresses", "separate_addresses"] = "separate_addresses"
+    level: Literal["one_key", "shared_addresses", "separate_addresses", "resellers"] = "separate_addresses"
+    """`resellers`: its accounts are end users of resellers that have honest end users too."""
     template: str | None = None
     """A prompt with {instruction} in it, or None: each account asks in a manner of its own."""
     cover: float = 0.0
-    """Share of fresh prompts that are about a subject of the account's own, as honest people's are."""
+    """Share of fresh prompts that are about matter of the account's own, as honest people's are."""
+    replaced: bool = False
+    """Each account lives a few days, then a new one takes over its share; `accounts` work at one time."""
+    joined: bool = False
+    """Prompts are several items in a row: for sets of short wordings."""
 
 
-class Shares:
-    """Deals the harvest out: contiguous runs of one shuffle, so that no item comes twice before all came once."""
+def campaign_streams(
+    makers: Makers, campaign: Campaign, rng: np.random.Generator, elsewhere: Change
+) -> Iterator[Stream]:
+    """The campaign's accounts. `elsewhere` puts some of them behind addresses that strangers use too, like anybody."""
+    material = makers.material
+    subjects = 1 if campaign.cover > 0 else 0
+    drafts = [makers.draft(subjects=subjects, life=life) for life in _lives(makers, campaign, rng)]
+    wanted = sum(len(draft.schedule.fresh_lengths()) for draft in drafts)
+    harvest = Harvest(material.harvest, material.harvest_context, rng, wanted=wanted, joined=campaign.joined)
+    change = _Places(makers, campaign, rng, elsewhere)
+    for number, draft in enumerate(drafts):
+        matter = _matter(makers, number)
 
-    def __init__(self, makers: Makers, rng: np.random.Generator) -> None:
-        material = makers.material
-        self._harvest, self._context = material.harvest, material.harvest_context
-        self._shuffle = _shuffled(len(self._harvest), rng), _shuffled(len(self._context), rng)
-        self._next = [0, 0]
+        def source(own: np.random.Generator, schedule: Schedule, draft: Draft = draft, matter: str = matter) -> Source:
+            return _source(harvest, campaign, draft, matter, own, schedule)
 
-    def deal(self, lengths: Sequence[int]) -> tuple[list[str], list[bool]]:
-        """One item for each wanted length: an instruction, or where that is too short a text to ask about."""
-        items: list[str] = []
-        about: list[bool] = []
-        for length in lengths:
-            item = self._take(0)
-            longer = len(item) * 1.3 < length
-            while longer and len(item) < length:
-                item += "\n\n" + self._take(1)
-            items.append(item)
-            about.append(longer)
-        return items, about
-
-    def _take(self, which: int) -> str:
-        source = (self._harvest, self._context)[which]
-        order = self._shuffle[which]
-        place = self._next[which]
-        self._next[which] += 1
-        return source[place % len(source)] if order is None else source[int(order[place % len(order)])]
+        yield makers.stream(
+            "campaign",
+            draft,
+            source,
+            change=lambda identity, number=number: change(identity, number),  # type: ignore[misc]
+            about=matter,
+        )
 
 
-def _shuffled(count: int, rng: np.random.Generator) -> np.ndarray | None:
-    """A generated list of millions needs no shuffle: its items are independent already."""
-    return rng.permutation(count) if count <= 1_000_000 else None
+def _lives(makers: Makers, campaign: Campaign, rng: np.random.Generator) -> Iterator[tuple[int, int] | None]:
+    """First day and days of each account in turn; None: it stays."""
+    for _ in range(campaign.accounts):
+        if not campaign.replaced:
+            yield None
+            continue
+        length = life_days(rng)
+        begin = -int(rng.integers(length))
+        while begin < makers.window.days:
+            yield begin, length
+            begin += length
+            length = life_days(rng)
 
 
-def campaign_streams(makers: Makers, campaign: Campaign, rng: np.random.Generator) -> Iterator[Stream]:
-    """The campaign's accounts."""
-    shares = Shares(makers, rng)
-    key = draw_identity(rng, addresses=3, clients=1, start_ms=makers.window.start_ms, days=makers.window.days)
-    pool = [draw_address(rng, 11) for _ in range(max(campaign.accounts // ACCOUNTS_PER_ADDRESS, 2))]
-    payments = ["pay_" + hexadecimal(rng, 16) for _ in range(max(campaign.accounts // ACCOUNTS_PER_PAYMENT, 2))]
-    for number in range(campaign.accounts):
-        domain = makers.next_domain() if campaign.cover > 0 else None
-
-        def change(identity: Identity, number: int = number) -> Identity:
-            if campaign.level == "one_key":
-                return key
-            if campaign.level == "shared_addresses":
-                spare = [pool[int(i)] for i in rng.integers(0, len(pool), len(identity.addresses) - 1)]
-                places = [pool[number % len(pool)], *spare]
-                return replace(identity.moved_to(places), payment=payments[number % len(payments)])
-            return identity
-
-        def source(own: np.random.Generator, schedule: Schedule, domain: object = domain) -> Source:
-            items, about = shares.deal(schedule.fresh_lengths().tolist())
-            asked: Source = Items(items or [""], about or [False], draw_manner(own))
-            if campaign.template:
-                asked = Wrapped(Items(items or [""], about or [False], _PLAIN), campaign.template)
-            if domain is not None:
-                asked = Either(makers.own_work(domain, own), asked, campaign.cover)  # type: ignore[arg-type]
-            return asked
-
-        yield makers.stream("campaign", source, change=change, about=_matter(makers, number))
+def _source(
+    harvest: Harvest, campaign: Campaign, draft: Draft, matter: str, own: np.random.Generator, schedule: Schedule
+) -> Source:
+    template = campaign.template or maybe_template(draft.seed, [matter])
+    manner = _PLAIN if campaign.template else draw_manner(own)
+    lengths = schedule.fresh_lengths() - (len(template) - len("{instruction}") if template else 0)
+    items = [harvest.deal(length) for length in np.maximum(lengths, SHORTEST_ITEM).tolist()]
+    asked: Source = Items(items or [("", False)], manner)
+    if campaign.cover > 0:
+        asked = Either(own_work(draft, own), asked, campaign.cover)
+    return Wrapped(asked, template) if template else asked
 
 
 _PLAIN = Manner(openers=("",), after=0.0, requirement=0.0)
 
 
+class _Places:
+    """Where the campaign's accounts come from, and who pays."""
+
+    def __init__(self, makers: Makers, campaign: Campaign, rng: np.random.Generator, elsewhere: Change) -> None:
+        self._level, self._rng, self._elsewhere = campaign.level, rng, elsewhere
+        start, days = makers.window.start_ms, makers.window.days
+        self._key = draw_identity(rng, addresses=3, clients=1, start_ms=start, days=days)
+        self._resellers = makers.resellers[:RESELLERS_USED] or [self._key]
+        network = draw_network(rng)
+        self._pool = [draw_address(rng, network) for _ in range(max(campaign.accounts // ACCOUNTS_PER_ADDRESS, 2))]
+        count = max(campaign.accounts // ACCOUNTS_PER_PAYMENT, 2)
+        self._payments = ["pay_" + hexadecimal(rng, 16) for _ in range(count)]
+
+    def __call__(self, identity: Identity, number: int) -> Identity:
+        if self._level == "one_key":
+            return self._key
+        if self._level == "resellers":
+            base = self._resellers[number % len(self._resellers)]
+            return replace(base, end_user="u" + identity.account[-8:], country=identity.country)
+        if self._level == "shared_addresses":
+            pool, payments = self._pool, self._payments
+            spare = [pool[int(i)] for i in self._rng.integers(0, len(pool), len(identity.addresses) - 1)]
+            moved = identity.moved_to([pool[number % len(pool)], *spare])
+            return replace(moved, payment=payments[number % len(payments)])
+        return self._elsewhere(identity)
+
+
 def _matter(makers: Makers, number: int) -> str:
     """Words for an own system prompt, which the law gives to some accounts of a campaign as to anybody."""
-    return makers.material.honest[-1 - number % max(len(makers.material.honest) // 4, 1)].texts[-1]
+    source = makers.material.harvest_context or makers.material.harvest
+    return source[number * 7 % len(source)]

@@ -1,14 +1,15 @@
 """Honest subjects from what is installed on this machine: Python modules, their docs and docstrings.
 
-Somebody's own subject is one file, or a few small ones of one directory, that no other account gets. Blocks that occur
-in two subjects (licence headers, generated boilerplate) are dropped: they would link people who have nothing to do with
-each other. Files are taken in turn from different directories, because neighbours resemble each other.
+One file is one subject. Blocks that occur in two files (licence headers, generated boilerplate) are dropped from the
+second: they would link people who have nothing to do with each other. Files come in turn from different directories,
+because neighbours resemble each other. `half` keeps the packages whose name hashes to 0 or to 1: two disjoint worlds.
 """
 
 from __future__ import annotations
 
 import os
 import sysconfig
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,33 +17,35 @@ import numpy as np
 
 ENDINGS = (".py", ".md", ".rst", ".txt")
 SMALLEST_FILE, LARGEST_READ = 5_000, 60_000
-SMALLEST_SUBJECT = 9_000
+SMALLEST_SUBJECT = 3_000
 _BLOCK, _SHORTEST_BLOCK = 700, 60
 _SKIPPED = frozenset({"__pycache__", "idlelib", "data", "datasets", "lib2to3", "_vendor", "licenses"})
 
 
-def subjects(seed: int, count: int) -> list[tuple[str, tuple[str, ...]]]:
-    """`count` subjects as (name, texts), different ones for different seeds as far as the machine has them.
-
-    When there are too few files, large ones are divided, so that two accounts may ask about different parts of one.
-    """
+def subjects(seed: int, enough: int, half: int | None = None) -> list[tuple[str, tuple[str, ...]]]:
+    """Subjects as (name, texts) with `enough` characters together, or as many as there are."""
     rng = np.random.default_rng([seed, 0x5EED])
     seen: set[int] = set()
     found: list[tuple[str, tuple[str, ...]]] = []
-    spare: list[tuple[str, tuple[str, ...]]] = []
-    for name, text in _files(rng):
+    for name, text in _files(rng, half):
         texts = _blocks(text, seen)
         size = sum(map(len, texts))
         if size < SMALLEST_SUBJECT:
             continue
         found.append((name, texts))
-        if len(found) >= count:
-            return found
-    for name, texts in found:
-        spare.extend(_divide(name, texts))
-    spare.sort(key=lambda part: part[0].rsplit("#", 1)[1])
-    # First parts take the place of the whole file, so that no text is used twice.
-    return spare[:count]
+        enough -= size
+        if enough <= 0:
+            break
+    return found
+
+
+def half_of(package: str) -> int:
+    """In which of two worlds a package or top directory is.
+
+    >>> half_of("numpy") in (0, 1)
+    True
+    """
+    return zlib.crc32(f"{package}/1".encode()) % 2
 
 
 def _roots() -> list[Path]:
@@ -50,16 +53,16 @@ def _roots() -> list[Path]:
     return [Path(p) for p in dict.fromkeys((paths["stdlib"], paths["purelib"], paths["platlib"]))]
 
 
-def _files(rng: np.random.Generator) -> Iterator[tuple[str, str]]:
+def _files(rng: np.random.Generator, half: int | None) -> Iterator[tuple[str, str]]:
     """Files of all directories, one from each directory in turn, in random order."""
     directories: list[list[Path]] = []
     for root in _roots():
         for here, below, names in os.walk(root):
-            below[:] = sorted(
-                d for d in below if d not in _SKIPPED and not (d == "site-packages" and here == str(root))
-            )
+            at_root = here == str(root)
+            below[:] = sorted(d for d in below if d not in _SKIPPED and not (at_root and d == "site-packages"))
             chosen = sorted(n for n in names if n.endswith(ENDINGS))
             paths = [p for n in chosen if (p := Path(here, n)).stat().st_size >= SMALLEST_FILE]
+            paths = [p for p in paths if half is None or half_of(p.relative_to(root).parts[0]) == half]
             if paths:
                 directories.append([paths[int(i)] for i in rng.permutation(len(paths))])
     order = [directories[int(i)] for i in rng.permutation(len(directories))]
@@ -116,17 +119,5 @@ def hash_text(text: str) -> int:
     >>> hash_text("a  b") == hash_text("a b")
     True
     """
-    import zlib
-
     squeezed = " ".join(text.split()).encode()
     return zlib.crc32(squeezed) << 32 | zlib.adler32(squeezed)
-
-
-def _divide(name: str, texts: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    size, part, number = 0, [], 0
-    for text in texts:
-        part.append(text)
-        size += len(text)
-        if size >= SMALLEST_SUBJECT:
-            yield f"{name}#{number:03d}", tuple(part)
-            size, part, number = 0, [], number + 1

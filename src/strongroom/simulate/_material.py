@@ -13,18 +13,13 @@ import numpy as np
 
 from strongroom.simulate import _grammar
 from strongroom.simulate._installed import subjects
+from strongroom.simulate._library import Domain
 from strongroom.simulate._phrases import SYSTEM_ROLES, SYSTEM_RULES
 
 # A grammar never runs out; the number only bounds how far a campaign may index into it.
 _PLENTY = 4_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """One person's own subject: distinct texts that no other account asks about."""
-
-    name: str
-    texts: Sequence[str]
+CHARACTERS_PER_ACCOUNT = 40_000
+"""What an account of the law asks about in a fortnight, and as much again to choose from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +38,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Everything that traffic is written from.
+    """Everything that traffic is written from. `honest` are files; `Dealer` deals them to people.
 
     `harvest` are instructions that a campaign works through, each once; `harvest_context` are longer texts of the same
     subject that it has explained or criticised, as harvests do with earlier answers. `study` is the part of the subject
@@ -64,14 +59,10 @@ class Material:
     simulated: tuple[str, ...] = ()
 
 
-def domains_needed(accounts: int) -> int:
-    """Subjects that a population of so many accounts takes: one each, more for resellers' end users and tutors."""
-    return accounts + accounts // 8 + 60
-
-
-def honest_domains(seed: int, accounts: int) -> tuple[Domain, ...]:
-    """Installed texts as subjects, one for each account and some to spare."""
-    return tuple(Domain(name, texts) for name, texts in subjects(seed, domains_needed(accounts)))
+def honest_domains(seed: int, accounts: int, half: int | None = None) -> tuple[Domain, ...]:
+    """Installed files as subjects, enough for so many accounts and some to spare."""
+    enough = (accounts + accounts // 4 + 60) * CHARACTERS_PER_ACCOUNT
+    return tuple(Domain(name, texts) for name, texts in subjects(seed, enough, half))
 
 
 def bundled_material(seed: int, *, accounts: int) -> Material:
@@ -85,7 +76,7 @@ def bundled_material(seed: int, *, accounts: int) -> Material:
         typed=make(f"{seed}/typed", 20_000, _grammar.typed),
         harvest=make(f"{seed}/harvest", _PLENTY, _grammar.instruction),
         harvest_context=make(f"{seed}/context", _PLENTY, _grammar.context),
-        study=make(f"{seed}/study", 20_000, _grammar.study_question),
+        study=make(f"{seed}/study", 6_000, _grammar.study_question),
         program_templates=PROGRAMS,
         benchmark=make(f"{seed}/benchmark", 800, _grammar.benchmark_question),
         assignments=make(f"{seed}/assignments", 200, _grammar.assignment),

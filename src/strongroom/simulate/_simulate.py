@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,8 @@ class Plan:
     campaign: Campaign | None = None
     mean_per_active_day: float = 26.0
     """For everybody, the campaign included."""
+    churn: float = 0.0
+    """Share of the honest accounts that live for a few days only, as accounts of a campaign do that are banned."""
 
 
 @dataclass(frozen=True)
@@ -54,28 +56,38 @@ def simulate(plan: Plan, material: Material) -> Iterator[dict[str, Any]]:
 
     Raises ValueError when the material holds too few subjects.
     """
-    window = Window(plan.start_ms, plan.days)
-    streams = _streams(plan, material)
-    for _, _, record in heapq.merge(*(stream.records(window) for stream in streams), key=lambda item: item[:2]):
+    made = streams(plan, material)
+    for _, _, record in heapq.merge(*(stream.records() for stream in made), key=lambda item: item[:2]):
         yield record
 
 
 def truth(plan: Plan, material: Material) -> Truth:
     """What `simulate` does with the same arguments."""
-    roles = {stream.identity.subject: stream.role for stream in _streams(plan, material)}
+    return truth_of(streams(plan, material))
+
+
+def truth_of(made: Iterable[Stream]) -> Truth:
+    """What these streams are."""
+    roles = {stream.identity.subject: stream.role for stream in made}
     return Truth({subject for subject, role in roles.items() if role == "campaign"}, roles)
 
 
-def _streams(plan: Plan, material: Material) -> list[Stream]:
-    makers = Makers(plan.seed, material, Window(plan.start_ms, plan.days), plan.mean_per_active_day)
+def streams(plan: Plan, material: Material) -> list[Stream]:
+    """Every sender, honest ones first, and these are the same with and without a campaign.
+
+    Records are to be taken stream after stream in this order, or from all at once; a campaign's list is dealt out as
+    they begin.
+    """
+    window = Window(plan.start_ms, plan.days)
+    makers = Makers(plan.seed, material, window, plan.mean_per_active_day, plan.honest_accounts, plan.churn)
     rng = np.random.default_rng([plan.seed, 0xC0FFEE])
-    streams = list(_groups(makers, rng, plan)) if plan.hard_negatives else []
-    people = max(plan.honest_accounts - len(streams), 0)
-    shared = hard.behind_shared_addresses(rng, people)
-    streams += [individual(makers, change=shared) for _ in range(people)]
+    made = list(_groups(makers, rng, plan)) if plan.hard_negatives else []
+    people = max(plan.honest_accounts - len(made), 0)
+    elsewhere = hard.behind_shared_addresses(rng, people)
+    made += [individual(makers, change=elsewhere) for _ in range(people)]
     if plan.campaign is not None:
-        streams += campaign_streams(makers, plan.campaign, rng)
-    return streams
+        made += campaign_streams(makers, plan.campaign, rng, elsewhere)
+    return made
 
 
 def _groups(makers: Makers, rng: np.random.Generator, plan: Plan) -> Iterator[Stream]:
@@ -89,11 +101,10 @@ def _groups(makers: Makers, rng: np.random.Generator, plan: Plan) -> Iterator[St
     yield from hard.company(makers, rng, int(np.clip(n // 100, 6, 25)))
     yield from hard.evaluators(makers, int(np.clip(n // 200, 5, 12)))
     yield from hard.narrow_products(makers, max(n // 500, 2))
-    for _ in range(2):
+    for _ in range(4):
         yield from hard.reseller(makers, rng, int(np.clip(n // 100, 6, 20)))
     yield from hard.learners(makers, max(int(0.03 * n), 8))
     yield from hard.tutors(makers, max(int(0.02 * n), 4))
     yield from hard.sharding_organisation(makers, rng, int(np.clip(n // 150, 5, 14)))
-    prompt = makers.material.typed[int(rng.integers(len(makers.material.typed)))]
     for _ in range(int(0.03 * n)):
-        yield viral_reader(makers, prompt)
+        yield viral_reader(makers)

@@ -16,7 +16,6 @@ from strongroom.simulate._behaviour import (
     Kind,
     Schedule,
     draw_habits,
-    draw_schedule,
 )
 from strongroom.simulate._identity import Identity
 from strongroom.simulate._text import Source, follow_up, respond
@@ -41,33 +40,26 @@ class Stream:
     identity: Identity
     habits: Habits
     seed: tuple[int, ...]
+    schedule: Schedule
     source: Callable[[Schedule], Source]
     system: str = ""
     user_agent: str = ""
     """Of an openly used program; otherwise the sender's own clients."""
 
-    def schedule(self, window: Window) -> Schedule:
-        """When it asks; the same at every call."""
-        rng = np.random.default_rng([*self.seed, 1])
-        return draw_schedule(
-            self.habits, rng, start_ms=window.start_ms, days=window.days, signup_ms=self.identity.signup_ms
-        )
-
-    def records(self, window: Window) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """(time in ms, id, record) in time order."""
-        schedule = self.schedule(window)
-        talk = _Talk(self, self.source(schedule), np.random.default_rng([*self.seed, 2]))
-        for row in range(len(schedule)):
-            time_ms = int(schedule.time_ms[row])
-            record = talk.record(schedule, row)
+    def records(self, *, answers: bool = True) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        """(time in ms, id, record) in time order; without answers the log is half as long."""
+        talk = _Talk(self, self.source(self.schedule), np.random.default_rng([*self.seed, 2]), answers)
+        times = self.schedule.time_ms.tolist()
+        for row, time_ms in enumerate(times):
+            record = talk.record(self.schedule, row)
             yield time_ms, record["id"], record
 
 
 class _Talk:
     """The conversations of one sender while its records are made."""
 
-    def __init__(self, stream: Stream, source: Source, rng: np.random.Generator) -> None:
-        self._stream, self._source, self._rng = stream, source, rng
+    def __init__(self, stream: Stream, source: Source, rng: np.random.Generator, answers: bool) -> None:
+        self._stream, self._source, self._answers = stream, source, answers
         self._open: dict[int, list[dict[str, str]]] = {}
         self._past: deque[str] = deque(maxlen=REMEMBERED)
         self._name = rng.bytes(6).hex()
@@ -117,7 +109,7 @@ class _Talk:
             record["end_user"] = identity.end_user
         if habits.names_sessions:
             record["session"] = f"{self._name}-s{session}"
-        if status == 200:
+        if status == 200 and self._answers:
             answer = respond(messages[-1]["content"], schedule.chance[row])
             record["response"] = answer
             messages.append({"role": "assistant", "content": answer})

@@ -109,7 +109,7 @@ def respond(prompt: str, chance: Sequence[float]) -> str:
 
 
 class OwnWork:
-    """Questions about a person's own texts, read on from question to question, and seldom a typed prompt."""
+    """Questions about a person's own texts, read on from question to question, and seldom a typed prompt, each once."""
 
     __slots__ = ("_body", "_manner", "_position", "_rounds", "_seed", "_texts", "_typed", "_typed_share")
 
@@ -117,15 +117,13 @@ class OwnWork:
         self, texts: Sequence[str], typed: Sequence[str], typed_share: float, manner: Manner, seed: int
     ) -> None:
         self._texts: Sequence[str] = texts
-        self._typed, self._typed_share, self._manner, self._seed = typed, typed_share, manner, seed
+        self._typed, self._typed_share, self._manner, self._seed = list(typed), typed_share, manner, seed
         self._body, self._position, self._rounds = "", 0, 0
 
     def fresh(self, ordinal: int, length: int, chance: Sequence[float]) -> str:
         a, b, c = chance
         if self._typed and a < self._typed_share:
-            # The seed makes people draw different prompts from one small stock.
-            index = (self._seed + ordinal * 7919 + int(b * 104_729)) % len(self._typed)
-            return fit(self._typed[index], length, chance)
+            return fit(self._typed.pop(), length, chance)
         return self._manner.ask(self._read(length), length, (b, c, (a * 16) % 1.0))
 
     def _read(self, length: int) -> str:
@@ -135,28 +133,26 @@ class OwnWork:
         body = self._body
         begin = self._position
         if begin + length >= len(body):
-            # A small subject is gone through again from another place, so that fragments do not fall together.
+            # Small matter is gone through again from another place, so that fragments do not fall together.
             self._rounds += 1
             begin = min(37 * self._rounds, max(0, len(body) - length - 1))
         line = body.find("\n", begin, begin + 80)
         begin = line + 1 if line >= 0 else body.find(" ", begin) + 1
-        self._position = begin + int(length * 0.8)
-        return body[begin : begin + length + 40]
+        self._position = begin + int(length * 0.85)
+        return body[begin : begin + length + 60].lstrip()
 
 
 class Items:
-    """Prompts handed out one by one: `about` holds texts to ask about, `whole` those that are prompts themselves."""
+    """Prompts handed out one by one, each with whether it is a text to ask about or a prompt itself."""
 
-    __slots__ = ("_about", "_items", "_manner")
+    __slots__ = ("_items", "_manner")
 
-    def __init__(self, items: Sequence[str], about: Sequence[bool], manner: Manner) -> None:
-        self._items, self._about, self._manner = items, about, manner
+    def __init__(self, items: Sequence[tuple[str, bool]], manner: Manner) -> None:
+        self._items, self._manner = items, manner
 
     def fresh(self, ordinal: int, length: int, chance: Sequence[float]) -> str:
-        text = self._items[ordinal % len(self._items)]
-        if self._about[ordinal % len(self._items)]:
-            return self._manner.ask(text, length, chance)
-        return fit(text, length, chance)
+        text, about = self._items[ordinal % len(self._items)]
+        return self._manner.ask(text, length, chance) if about else fit(text, length, chance)
 
 
 class Study:
