@@ -3,12 +3,14 @@
 Third parties write readers against `strongroom.ingest.reader`.
 """
 
+from ._follow import Follower
 from ._ingest import IngestReport, Progress, SourceReport, ingest
 from ._sources import readable
 from ._work import Settings
 from .readers import MappedReader, all_readers, parse_mapping, reader_named
 
 __all__ = [
+    "Follower",
     "IngestReport",
     "MappedReader",
     "Progress",

@@ -12,7 +12,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,7 +21,9 @@ from strongroom.core.errors import InputError
 from ._documents import MAX_RECORD, ValueSplitter
 from ._tables import Item, csv_rows, parquet_rows
 
-__all__ = ["MAX_RECORD", "Chunk", "frames", "sample"]
+__all__ = ["MAX_RECORD", "Chunk", "Kind", "frames", "kind_of", "lines", "sample", "skip_mark"]
+
+Kind = Literal["parquet", "csv", "document", "lines"]
 
 CHUNK_BYTES = 1 << 20
 CHUNK_RECORDS = 4096
@@ -43,26 +45,40 @@ def frames(stream: io.BufferedReader) -> Iterator[Chunk]:
 
     Raises InputError when the whole is no log, or when it cannot be read on, after what could be read.
     """
-    head = stream.peek(CHUNK_BYTES)
+    kind = kind_of(stream.peek(CHUNK_BYTES))
+    if kind == "parquet":
+        yield from _gather(parquet_rows(stream))
+        return
+    skip_mark(stream)
+    if kind == "csv":
+        yield from _gather(csv_rows(stream))
+    elif kind == "document":
+        yield from _gather(_values(stream))
+    else:
+        yield from lines(stream)
+
+
+def kind_of(head: bytes) -> Kind:
+    """What the first bytes of a log begin. Raises InputError when it is none."""
     if not head:
         raise InputError("empty")
     if head.startswith(b"PAR1"):
-        yield from _gather(parquet_rows(stream))
-        return
+        return "parquet"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError("UTF-16 text", next="convert it to UTF-8")
     # Logs hold no NUL outside of damage; binary files begin with some.
     if head[:512].count(0) > 8 or head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"PK\x03\x04", b"%PDF")):
         raise InputError("not a text log")
-    if head.startswith(codecs.BOM_UTF8):
-        stream.read(len(codecs.BOM_UTF8))
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if _is_csv(text):
-        yield from _gather(csv_rows(stream))
-    elif _is_document(text):
-        yield from _gather(_values(stream))
-    else:
-        yield from _lines(stream)
+        return "csv"
+    return "document" if _is_document(text) else "lines"
+
+
+def skip_mark(stream: io.BufferedReader) -> None:
+    """Passes over a byte order mark."""
+    if stream.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
+        stream.read(len(codecs.BOM_UTF8))
 
 
 def sample(chunk: Chunk, most: int = 50) -> list[dict[str, Any]]:
@@ -124,9 +140,9 @@ def _is_csv(text: bytes) -> bool:
     return bool(end) and len(cells) > 1 and all(_COLUMN.fullmatch(cell) for cell in cells)
 
 
-def _lines(stream: io.BufferedReader) -> Iterator[Chunk]:
-    """Whole blocks at once: splitting a block costs less than asking for each line."""
-    number, tail, too_long = 0, b"", False
+def lines(stream: io.BufferedReader, number: int = 0) -> Iterator[Chunk]:
+    """The lines after line `number`. Whole blocks at once: splitting a block costs less than asking for each line."""
+    tail, too_long = b"", False
     while block := stream.read1(CHUNK_BYTES):
         pieces = block.split(b"\n")
         chunk = Chunk()

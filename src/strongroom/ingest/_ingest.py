@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, BinaryIO
 
 import msgspec
 import numpy as np
@@ -35,7 +35,17 @@ from ._work import Job, Outcome, Settings, prepare, work
 from .reader import Reader, decode
 from .readers import recognise
 
-__all__ = ["IngestReport", "Progress", "SourceReport", "ingest"]
+__all__ = [
+    "SMALL_INPUT",
+    "Ingest",
+    "IngestReport",
+    "Log",
+    "Progress",
+    "SourceReport",
+    "check_usable",
+    "cores",
+    "ingest",
+]
 
 COMMIT_ROWS = 1 << 17
 """Rows per commit: what a crash can cost, and about 80 MB of memory."""
@@ -94,8 +104,16 @@ class Progress:
     source: str
 
 
+@dataclass
+class Log:
+    """What must be known of a log to read on in it."""
+
+    reader: Reader | None
+    ordinals: Ordinals = field(default_factory=Ordinals)
+
+
 class Ingest:
-    """One run. Use `ingest`."""
+    """One run. Use `ingest`, or `Follower` for logs that grow."""
 
     def __init__(
         self,
@@ -133,29 +151,34 @@ class Ingest:
         before = 0
         for source in sources:
             self._bytes_done = before
-            place = SourceReport(source.path, max(source.size, 0))
-            self.report.sources.append(place)
+            place = self._place(source)
             try:
                 with source.open() as raw:
-                    stream, counted = decompress(raw)
-                    yield from self._chunks(place, frames(stream), counted, source.size)
-                    place.digest = counted.digest()
+                    yield from self._read(place, source, raw)
             except InputError as error:
                 self._leave(place, place.records + 1, error.message, error.next)
             except OSError as error:
                 self._leave(place, 0, error.strerror or str(error), "")
-            else:
-                if not place.records:
-                    self._leave(place, 0, "no records", "")
             before += place.bytes
             self._bytes_done = before
         self._tell(place)
 
+    def _place(self, source: Source) -> SourceReport:
+        place = SourceReport(source.path, max(source.size, 0))
+        self.report.sources.append(place)
+        return place
+
+    def _read(self, place: SourceReport, source: Source, raw: BinaryIO) -> Iterator[tuple[SourceReport, Job]]:
+        """The jobs of one source."""
+        stream, counted = decompress(raw)
+        yield from self._chunks(place, frames(stream), counted, source.size, Log(self._reader))
+        place.digest = counted.digest()
+        if not place.records:
+            self._leave(place, 0, "no records", "")
+
     def _chunks(
-        self, place: SourceReport, chunks: Iterator[Chunk], counted: Counted, size: int
+        self, place: SourceReport, chunks: Iterator[Chunk], counted: Counted, size: int, log: Log
     ) -> Iterator[tuple[SourceReport, Job]]:
-        ordinals = Ordinals()
-        reader = self._reader
         before = self._bytes_done
         for chunk in chunks:
             if size < 0:
@@ -164,13 +187,13 @@ class Ingest:
             for number, reason, detail in chunk.bad:
                 self._skip(place, number, reason, detail)
             place.records += len(chunk.records) + len(chunk.bad)
-            reader = reader or recognise(sample(chunk))
+            log.reader = reader = log.reader or recognise(sample(chunk))
             if reader is None:
                 for number, raw in zip(chunk.places, chunk.records, strict=True):
                     self._skip(place, number, *_why_unrecognised(raw))
                 continue
             place.format = reader.name
-            keys = ordinals.keys(digests(chunk.records, self._settings.key))
+            keys = log.ordinals.keys(digests(chunk.records, self._settings.key))
             fresh = self._unknown(keys)
             if len(fresh):
                 yield (
@@ -270,13 +293,13 @@ def ingest(
         run.leave_out(found)
     if workers is None:
         known_small = all(s.size >= 0 for s in sources) and sum(s.size for s in sources) < SMALL_INPUT
-        workers = 0 if known_small else _cores()
+        workers = 0 if known_small else cores()
     run.run(sources, workers)
-    _check_usable(run.report)
+    check_usable(run.report)
     return run.report
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -358,7 +381,7 @@ def _tame(detail: str) -> str:
     return "".join(c if c.isprintable() else " " for c in detail)[:200]
 
 
-def _check_usable(report: IngestReport) -> None:
+def check_usable(report: IngestReport) -> None:
     """Raises InputError when not one exchange could be read, now or before."""
     if report.new or report.known or report.skipped["outside the window"] or report.skipped["same id again"]:
         return

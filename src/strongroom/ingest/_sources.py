@@ -30,6 +30,8 @@ class Source:
     open: Callable[[], BinaryIO]
     identity: object = None
     """Equal for two names of one file."""
+    state: object = None
+    """Differs from what it was when the content may have changed; None when nothing is known of that."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def _local(path: Path, *, named: bool) -> Iterator[Source | Unreadable]:
     if stat.S_ISDIR(status.st_mode):
         yield from _directory(path)
     elif stat.S_ISREG(status.st_mode):
-        yield Source(str(path), status.st_size, lambda: path.open("rb"), (status.st_dev, status.st_ino))
+        identity, state = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+        yield Source(str(path), status.st_size, lambda: path.open("rb"), identity, state)
     elif named and str(path).startswith(("/dev/fd/", "/proc/self/fd/")):
         # What a shell makes of <(command): somebody is writing to it.
         yield Source(str(path), -1, lambda: path.open("rb"))
@@ -169,14 +172,15 @@ def _remote(address: str) -> Iterator[Source | Unreadable]:
         yield Unreadable(address, "no such object")
     for each, info in sorted(infos.items()):
         if info.get("type") != "directory":
-            yield _remote_source(system, each, _size(info))
+            state = tuple(str(info.get(name)) for name in ("size", "ETag", "LastModified", "mtime", "generation"))
+            yield _remote_source(system, each, _size(info), state)
 
 
 def _size(info: dict[str, Any]) -> int:
     return -1 if info.get("size") is None else int(info["size"])
 
 
-def _remote_source(system: Any, path: str, size: int) -> Source:
+def _remote_source(system: Any, path: str, size: int, state: object) -> Source:
     def opened() -> BinaryIO:
         try:
             return system.open(path, "rb")  # type: ignore[no-any-return]
@@ -185,7 +189,7 @@ def _remote_source(system: Any, path: str, size: int) -> Source:
         except Exception as error:
             raise OSError(_foreign(error)) from error
 
-    return Source(system.unstrip_protocol(path), size, opened)
+    return Source(system.unstrip_protocol(path), size, opened, state=state)
 
 
 def _foreign(error: Exception) -> str:

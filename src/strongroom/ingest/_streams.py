@@ -33,9 +33,10 @@ _NOT_READ = {b"BZh91AY&SY": "bzip2", b"\xfd7zXZ": "xz", b"\x04\x22\x4d\x18": "lz
 class Counted(io.RawIOBase):
     """A stream that knows how many bytes were taken from it (for progress and the bound on expansion), and which."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, digest: Any = None) -> None:
+        """`digest`: that of what comes before `stream`, which goes on; otherwise one begins."""
         self._stream = stream
-        self._hash = hashlib.sha256()
+        self._hash = digest or hashlib.sha256()
         self._in_order = True
         self.taken = 0
 

@@ -67,6 +67,8 @@ _sketcher: Sketcher
 def prepare(settings: Settings, parent: int = 0) -> None:
     """Readies this process for `work`. `parent`: end when that process is gone; then Ctrl-C is its affair too."""
     global _settings, _sketcher  # noqa: PLW0603 # a pool's initializer has nowhere else to put it
+    if globals().get("_settings") == settings:
+        return
     _settings = settings
     _sketcher = Sketcher(settings.key)
     if parent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 from ..core.errors import UsageError
 from ..ledger import COSIGNATURE, Settings, VerifierKey, WitnessAddress
 
-__all__ = ["CONFIGURATION", "Configuration", "read_configuration", "template"]
+__all__ = ["CONFIGURATION", "Configuration", "StoreSettings", "read_configuration", "template"]
 
 CONFIGURATION = {
     "version": "1: the version of this file",
     "keep_text": "true keeps the texts of prompts in the store; false (the default) keeps sketches alone",
+    "store.engine": "what queries the store: duckdb (the default), or spark (extra `spark`)",
+    "store.spark_master": "where Spark is, as it writes it; local[*], this machine, without it",
+    "store.spark_options": "a table of Spark's own configuration, names and values quoted",
     "ledger.storage": "the URL of a prefix in an object store where the ledger lies; without it, ledger/ of the site",
     "ledger.witness.url": "a witness's address",
     "ledger.witness.key": "its verifier key",
@@ -23,6 +27,16 @@ CONFIGURATION = {
     "ledger.git": "a git remote that keeps checkpoints",
 }
 MAX_WITNESSES = 16
+ENGINES = ("duckdb", "spark")
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """What queries the store."""
+
+    engine: str = "duckdb"
+    spark_master: str = "local[*]"
+    spark_options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,7 @@ class Configuration:
     """`strongroom.toml`."""
 
     keep_text: bool = False
+    store: StoreSettings = field(default_factory=StoreSettings)
     ledger: Settings = field(default_factory=Settings)
 
 
@@ -41,6 +56,11 @@ def template(keep_text: bool, storage: str = "") -> str:
         "version = 1\n\n"
         "# Keep the texts of prompts? Without, sketches alone are kept: digests, MinHash, embedding, flags.\n"
         f"keep_text = {'true' if keep_text else 'false'}\n\n"
+        "# What searches the store: DuckDB in this process, or Spark where one machine is not enough (docs/scale.md).\n"
+        "[store]\n"
+        '# engine = "spark"\n'
+        '# spark_master = "spark://host:7077"\n'
+        '# spark_options = { "spark.executor.memory" = "8g" }\n\n'
         "# Where the ledger lies, and where its checkpoints go: what makes rewriting it detectable.\n"
         "[ledger]\n"
         f"{place}"
@@ -68,7 +88,36 @@ def read_configuration(text: bytes, path: Path) -> Configuration:
     keep_text = values.get("keep_text", False)
     if not isinstance(keep_text, bool):
         raise UsageError("keep_text must be true or false", where=where)
-    return Configuration(keep_text=keep_text, ledger=_ledger(values.get("ledger", {}), where))
+    return Configuration(
+        keep_text=keep_text,
+        store=_store(values.get("store", {}), where),
+        ledger=_ledger(values.get("ledger", {}), where),
+    )
+
+
+def _store(values: Any, where: str) -> StoreSettings:
+    _check_keys(values, "store.", where)
+    known = StoreSettings()
+    engine, master = values.get("engine", known.engine), values.get("spark_master", known.spark_master)
+    options = values.get("spark_options", {})
+    if engine not in ENGINES:
+        raise UsageError(f"store.engine must be one of {', '.join(ENGINES)}", where=where)
+    if not isinstance(master, str) or not re.fullmatch(r"(?:local|spark:|yarn|k8s:)\S*", master):
+        raise UsageError(
+            "store.spark_master must be such as 'local[2]', 'spark://host:7077', 'yarn' or 'k8s://…'", where=where
+        )
+    if not isinstance(options, dict):
+        raise UsageError("store.spark_options must be a table", where=where)
+    for name, value in options.items():
+        if isinstance(value, dict):
+            raise UsageError(
+                f"store.spark_options: the name '{name}' is not quoted",
+                where=where,
+                next='write { "spark.executor.memory" = "8g" }',
+            )
+        if not name.startswith("spark.") or not isinstance(value, str) or not value.isprintable():
+            raise UsageError(f"store.spark_options: '{name}' must begin with 'spark.' and be text", where=where)
+    return StoreSettings(engine, master, options)
 
 
 def _ledger(values: Any, where: str) -> Settings:

@@ -110,9 +110,11 @@ class Site:
     @cached_property
     def store(self) -> Store:
         """The site's tables."""
-        from ..store import Store
+        from ..store import SparkSettings, Store
 
-        return Store(self.path / "store")
+        chosen = self.configuration.store
+        spark = SparkSettings(chosen.spark_master, chosen.spark_options) if chosen.engine == "spark" else None
+        return Store(self.path / "store", spark=spark)
 
     @cached_property
     def state(self) -> State:
@@ -161,6 +163,7 @@ class Site:
         token.unlink(missing_ok=True)  # of a start that was interrupted
         self.state.remove_writer(OWN_WRITER)
         _write_secret(token, self.add_writer(OWN_WRITER, ["*"], os.getuid()) + "\n")
+        self.close()
         self.ledger.create(origin, passphrase=passphrase)  # last: its key says that there is a ledger
 
     def add_writer(self, name: str, types: list[str], uid: int | None) -> str:
@@ -250,7 +253,15 @@ class Site:
                 raise StrongroomError(
                     "another hunt is at work on this site", where=str(self.path), next="wait for it to end"
                 ) from None
-            yield
+            try:
+                yield
+            finally:
+                self.close()
+
+    def close(self) -> None:
+        """Closes what is open of the state: then its write-ahead log is gone. It is opened again when it is needed."""
+        if "state" in self.__dict__:
+            self.state.close()
 
 
 def _check_name(path: Path) -> None:

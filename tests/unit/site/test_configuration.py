@@ -43,9 +43,19 @@ def test_every_key_that_the_template_shows_is_known_and_can_be_set() -> None:
     assert found.witnesses[0].key == KEYS[0]
     assert (found.quorum, bool(found.copy), bool(found.git), bool(found.storage)) == (1, True, True, True)
     values = tomllib.loads(text)
-    shown = {*values, *(f"ledger.{key}" for key in values["ledger"])} - {"ledger", "ledger.witness"}
+    store = read_configuration(text.encode(), SITE).store
+    assert (store.engine, store.spark_options) == ("spark", {"spark.executor.memory": "8g"})
+    shown = {*values, *(f"{part}.{key}" for part in ("ledger", "store") for key in values[part])}
+    shown -= {"store", "ledger", "ledger.witness"}
     shown |= {f"ledger.witness.{key}" for key in values["ledger"]["witness"][0]}
     assert shown == set(CONFIGURATION)
+
+
+def test_the_engine_is_duckdb_unless_another_is_named() -> None:
+    assert read("").store.engine == read("[store]\nspark_master = 'local[2]'").store.engine == "duckdb"
+    chosen = read("[store]\nengine = 'spark'\nspark_master = 'local-cluster[2,1,1024]'").store
+    assert (chosen.engine, chosen.spark_master, chosen.spark_options) == ("spark", "local-cluster[2,1,1024]", {})
+    assert read("[store]\nengine = 'spark'").store.spark_master == "local[*]"
 
 
 def test_all_witnesses_are_wanted_unless_a_quorum_is_given() -> None:
@@ -59,6 +69,16 @@ def test_all_witnesses_are_wanted_unless_a_quorum_is_given() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
+        ("store = 1", "store must be a table"),
+        ("[store]\nengines = 'spark'", "store.engines"),
+        ("[store]\nengine = 'Spark'", "store.engine must be one of duckdb, spark"),
+        ("[store]\nengine = ['spark']", "store.engine"),
+        ("[store]\nspark_master = 'host:7077'", "store.spark_master"),
+        ("[store]\nspark_master = 1", "store.spark_master"),
+        ("[store]\nspark_options = ['a']", "store.spark_options must be a table"),
+        ("[store]\nspark_options = { spark.executor.memory = '8g' }", "'spark' is not quoted"),
+        ("[store]\nspark_options = { 'spark.cores.max' = 8 }", "'spark.cores.max' must"),
+        ("[store]\nspark_options = { 'executor.memory' = '8g' }", "must begin with 'spark.'"),
         ("ledger = 1", "ledger must be a table"),
         ("[[ledger]]", "ledger must be a table"),
         ("[ledger]\nwitnes = 1", "ledger.witnes"),
