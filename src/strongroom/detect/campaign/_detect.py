@@ -1,30 +1,82 @@
-"""The order of detection: questions, ties, links, groups, judgement; then when each would have been seen first."""
+"""The order of detection: cells, ties, starts, sources, judgement; then when each would have been seen first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from ._distance import Questions, group_likeness, read_questions
+from ._cells import learn_centres, nearest
 from ._features import Features
-from ._groups import MIN_GROUP, Links, Repeats, find_groups, link, refine
-from ._judge import MIN_LIKENESS, Judge, Judged
-from ._ties import Openly, Tie, find_ties, openly_related
+from ._judge import MAX_P, Comparisons, Evidence, Judge, Measured
+from ._sample import Sample
+from ._sources import Source, settle
+from ._starts import starts
+from ._ties import Openly, Tie, bystanders, find_ties, openly_related, tied_members
+from ._touches import Touches, read_touches, units_of
+from ._vectors import Vectors
 
-__all__ = ["Related", "Snapshot", "detect", "first_seen_at"]
+__all__ = [
+    "INTERCHANGEABLE",
+    "MIN_GROUP",
+    "SEED",
+    "Ground",
+    "Group",
+    "Related",
+    "Snapshot",
+    "View",
+    "conclude",
+    "detect",
+    "first_seen_at",
+    "hinted",
+    "lay",
+    "look",
+    "search",
+]
+
+SEED = 2605_05725
+"""Every random choice: the same traffic gives the same verdict."""
+MIN_GROUP = 8
+"""Units of a campaign."""
+MAX_COMMUNITY = 0.4
+"""Share of all units beyond which a community of interest is not searched for sources."""
+INTERCHANGEABLE = 0.78
+"""Likeness of a campaign's members, less two standard errors."""
+INTERCHANGEABLE_TIED = 0.74
+"""The same when most of them share something of the network, of money, or a template."""
+REPEATS = 0.05
+"""Share of a unit's texts that it sends word for word like another member, on average over these: it is left out."""
+ONE_PRODUCT = 0.8
+"""Share of a group that must be end users of one account, and most of them, to be taken for its product's users."""
 
 Index = npt.NDArray[np.intp]
-SEED = 2605_05725
-"""Comparisons draw subjects at random; on one site the same traffic gives the same verdict. Between sites, whose
-digests have different keys, a filter that forgets one text in a hundred forgets others."""
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of subjects that share a source, and what was measured of it."""
+
+    members: Index
+    """Subjects."""
+    units: Index
+    source: Source
+    measured: Measured
+    p_value: float = 1.0
+    tied: dict[str, float] = field(default_factory=dict)
+    """Share of members tied by each kind of thing. Empty when nothing ties most of them."""
+
+    @property
+    def score(self) -> float:
+        """How interchangeable the members are at least."""
+        return self.measured.score
 
 
 @dataclass(frozen=True)
 class Related:
-    """Subjects that are tied, ask alike, and openly belong together."""
+    """Subjects that ask alike and openly belong together."""
 
     members: Index
     relation: str
@@ -34,56 +86,230 @@ class Related:
 class Snapshot:
     """Everything that was found in the first slices of the features."""
 
-    questions: Questions
+    evidence: Evidence
     ties: list[Tie]
     openly: Openly
-    links: Links
-    campaigns: list[Judged]
+    texts: npt.NDArray[np.int64]
+    """Sampled opening texts of each subject, (subjects,)."""
+    campaigns: list[Group]
     related: list[Related]
     outside: int
-    """Able subjects with which candidates were compared."""
+    """Units with which candidates were compared."""
+    uniform: bool
+    """Nothing that is asked tells who asked it, so nobody was compared."""
+    raised: float = 0.0
+    """What the alert budget adds to the least score of a campaign."""
+    taken: Index = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    """Subjects of the others."""
+    comparisons: Comparisons = field(default_factory=dict)
+    """Scores of groups that candidates were compared with, by size."""
 
 
-def detect(features: Features, slices: int) -> Snapshot:
-    """Looks at the traffic as it stood after `slices` slices, and at nothing later."""
+@dataclass(frozen=True)
+class Ground:
+    """Texts, their vectors, and the cells that they fall into."""
+
+    sample: Sample
+    vectors: Vectors
+    centres: npt.NDArray[np.float32]
+    cell: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class View:
+    """The ground with everybody who stands on it."""
+
+    features: Features
+    openly: Openly
+    texts: npt.NDArray[np.int64]
+    evidence: Evidence
+
+    @property
+    def touches(self) -> Touches:
+        return self.evidence.touches
+
+    @property
+    def able(self) -> Flags:
+        """Subjects of which there is a text."""
+        return np.asarray(self.texts > 0)
+
+
+def detect(features: Features, slices: int, raised: float = 0.0) -> Snapshot:
+    """Looks at the traffic as it stood after `slices` slices, and at nothing later.
+
+    `raised` is added to what the score of a campaign must be.
+    """
     rng = np.random.default_rng(SEED)
-    questions = read_questions(features, slices, rng)
+    return search(features, slices, lay(features, slices, rng), rng, raised=raised)
+
+
+def search(
+    features: Features,
+    slices: int,
+    ground: Ground,
+    rng: np.random.Generator,
+    hints: Sequence[Index] = (),
+    raised: float = 0.0,
+) -> Snapshot:
+    """`detect` on a ground that is laid. `hints`: groups of subjects to begin with, beside those that it finds."""
+    view = look(features, slices, ground)
+    ties = find_ties(features, slices, view.able)
+    sets = [*hinted(hints, view), *starts(view.touches, ties, view.evidence.unit, SEED)]
+    snapshot = conclude(view, ties, sets, rng, raised=raised)
+    snapshot.related += _open_groups(view)
+    return snapshot
+
+
+def lay(features: Features, slices: int, rng: np.random.Generator) -> Ground:
+    """Learns what everybody has in common, and the cells."""
+    sample = features.sample
+    if slices < len(features.edges):
+        sample = sample.take(sample.slice < slices)
+    vectors = Vectors(sample, len(features.subjects))
+    centres = learn_centres(sample, vectors, rng)
+    return Ground(sample, vectors, centres, nearest(vectors, np.arange(len(sample)), centres))
+
+
+def look(features: Features, slices: int, ground: Ground) -> View:
+    """Who asks in which cell, and who openly belongs together."""
     openly = openly_related(features, slices)
-    ties = [] if questions.uniform else find_ties(features, slices, questions.able)
-    repeats = Repeats(features, slices, questions.texts)
-    links = link(questions, ties, openly, repeats)
-    hidden = links.take(~links.open)
-    n = len(features.subjects)
-    candidates = _distinct(
-        refine(group, questions, ties, openly, repeats) for group in find_groups(hidden, n, questions)
+    unit = units_of(openly)
+    touches = read_touches(ground.sample, ground.cell, max(len(ground.centres), 1), unit)
+    texts = np.bincount(ground.sample.subject, minlength=len(features.subjects))
+    return View(features, openly, texts, Evidence(ground.sample, ground.vectors, touches, unit))
+
+
+def conclude(
+    view: View,
+    ties: list[Tie],
+    sets: Iterable[Flags],
+    rng: np.random.Generator,
+    before: Snapshot | None = None,
+    raised: float = 0.0,
+) -> Snapshot:
+    """Searches from `sets` of units. With `before`, candidates are compared with the groups of that snapshot."""
+    evidence, openly = view.evidence, view.openly
+    comparisons = before.comparisons if before else {}
+    taken = np.zeros(view.touches.units, dtype=bool)
+    if before:
+        taken[evidence.unit[before.taken]] = True
+    uniform = evidence.uniform()
+    found = [] if uniform else _measured(_candidates(view.touches, sets), evidence)
+    for source, measured in found:
+        if measured.likeness >= INTERCHANGEABLE_TIED:
+            taken[source.units] = True
+    outside = np.flatnonzero(~taken & (view.touches.texts > 0))
+    judge = Judge(evidence, outside, rng, comparisons)
+    alerts, related = _sort_out(_judged(found, evidence, ties, view.able, judge, raised), openly)
+    subjects = np.flatnonzero(taken[evidence.unit])
+    return Snapshot(
+        evidence, ties, openly, view.texts, alerts, related, len(outside), uniform, raised, subjects, comparisons
     )
-    # Whoever may be in a campaign must not be what campaigns are compared with.
-    taken = np.zeros(n, dtype=bool)
-    for group in candidates:
-        taken[group] |= group_likeness(questions, group)[0] >= MIN_LIKENESS
-    outside = np.flatnonzero(questions.able & ~taken)
-    judge = Judge(questions, outside, rng)
-    judged = [judge.judge(group, ties) for group in candidates]
-    campaigns, related = _sort_out(judged, openly)
-    related += _open_groups(links, openly)
-    return Snapshot(questions, ties, openly, links, campaigns, related, len(outside))
 
 
-def _distinct(groups: Iterable[Index]) -> list[Index]:
-    found: dict[bytes, Index] = {}
-    for group in groups:
-        if len(group) >= MIN_GROUP:
-            found.setdefault(group.tobytes(), group)
-    return list(found.values())
+def hinted(hints: Sequence[Index], view: View) -> Iterator[Flags]:
+    """Groups of subjects as sets of units."""
+    for subjects in hints:
+        yield _flags(view.evidence.unit[subjects], view.touches.units)
 
 
-def _sort_out(judged: list[Judged], openly: Openly) -> tuple[list[Judged], list[Related]]:
+def _candidates(touches: Touches, sets: Iterable[Flags]) -> list[Source]:
+    """What the starts settle into, once directly and once by way of the community that they lie in."""
+    found: list[Source] = []
+    known: list[Flags] = []
+    communities: list[Flags] = []
+    for start in sets:
+        _keep(settle(touches, start, known=known), found, known)
+        community = settle(touches, start, known=communities, rounds=8, own=False)
+        if community is None or len(community.units) > MAX_COMMUNITY * touches.units:
+            continue
+        communities.append(_flags(community.units, touches.units))
+        _keep(settle(touches, communities[-1], known=known), found, known)
+    return found
+
+
+def _flags(units: Index, count: int) -> Flags:
+    flags = np.zeros(count, dtype=bool)
+    flags[units] = True
+    return flags
+
+
+def _keep(source: Source | None, found: list[Source], known: list[Flags]) -> None:
+    """Adds a source. Those that overlap stay side by side: which of them is a campaign is for the judge to say."""
+    if source is None:
+        return
+    known.append(_flags(source.units, len(source.score)))
+    if len(source.units) >= MIN_GROUP:
+        found.append(source)
+
+
+def _measured(found: list[Source], evidence: Evidence) -> list[tuple[Source, Measured]]:
+    return [(source, evidence.measure(source, source.units)) for source in found]
+
+
+def _judged(
+    found: list[tuple[Source, Measured]], evidence: Evidence, ties: list[Tie], able: Flags, judge: Judge, raised: float
+) -> list[Group]:
+    """Candidates that pass every condition; `raised` is added to what their score must be."""
+    passed: list[Group] = []
+    for source, measured in found:
+        if measured.score < INTERCHANGEABLE_TIED + raised:
+            continue
+        group = _cleaned(source, evidence)
+        if group is None:
+            continue
+        tied = tied_members(group.members, int(able.sum()), ties)
+        members = group.members[~bystanders(group.members, int(able.sum()), ties)]
+        units = np.unique(evidence.unit[members])
+        shares = {kind: float(np.isin(members, own).mean()) for kind, own in tied.items()}
+        least = INTERCHANGEABLE_TIED if shares else INTERCHANGEABLE
+        if group.score < least + raised or len(units) < MIN_GROUP:
+            continue
+        p_value = judge.p_value(group.measured, len(group.units))
+        if p_value <= MAX_P:
+            passed.append(Group(members, units, source, group.measured, p_value, shares))
+    return passed
+
+
+def _cleaned(source: Source, evidence: Evidence) -> Group | None:
+    """The group without those who only repeat others' texts; None when it is too small."""
+    core = source.units[_repeats(evidence, source.units) < REPEATS]
+    if len(core) < MIN_GROUP:
+        return None
+    units = np.union1d(core, np.flatnonzero(source.mannered))
+    units = units[_repeats(evidence, units) < REPEATS]
+    if len(units) < MIN_GROUP:
+        return None
+    members = np.flatnonzero(np.isin(evidence.unit, units) & _active(evidence))
+    return Group(members, units, source, evidence.measure(source, core))
+
+
+def _active(evidence: Evidence) -> Flags:
+    """Subjects of which there is a text."""
+    return np.bincount(evidence.sample.subject, minlength=len(evidence.unit)) > 0
+
+
+def _repeats(evidence: Evidence, units: Index) -> npt.NDArray[np.float64]:
+    """The share of its texts that each unit sends word for word like another of the group, on average over these."""
+    from scipy.sparse import csr_matrix
+
+    owner = evidence.unit[evidence.sample.subject]
+    rows = np.flatnonzero(np.isin(owner, units))
+    _, number = np.unique(evidence.sample.digest[rows], return_inverse=True)
+    place = np.searchsorted(units, owner[rows])
+    sent = csr_matrix((np.ones(len(rows), dtype=np.float32), (place, number)))
+    sent.data[:] = 1
+    texts = np.asarray(sent.sum(axis=1)).ravel()
+    senders = np.asarray(sent.sum(axis=0)).ravel()
+    with_others = np.asarray(sent @ (senders - 1)).ravel()  # for each text, the others who sent it
+    return np.asarray(with_others / np.maximum(texts, 1) / max(len(units) - 1, 1), dtype=np.float64)
+
+
+def _sort_out(passed: list[Group], openly: Openly) -> tuple[list[Group], list[Related]]:
     """Surest first; what overlaps a surer campaign by more than half is that campaign again."""
-    campaigns: list[Judged] = []
+    campaigns: list[Group] = []
     related: list[Related] = []
-    for each in sorted(
-        (j for j in judged if j.is_campaign), key=lambda j: (-len(j.members) * max(j.likeness, 0), j.p_value)
-    ):
+    for each in sorted(passed, key=lambda g: -g.source.score[g.units].sum()):
         if any(len(np.intersect1d(each.members, c.members)) * 2 > len(each.members) for c in campaigns):
             continue
         relation = _relation(each.members, openly)
@@ -96,51 +322,69 @@ def _sort_out(judged: list[Judged], openly: Openly) -> tuple[list[Judged], list[
 
 def _relation(members: Index, openly: Openly) -> str:
     """What most members openly share, or ''."""
-    for labels, names, what in (
-        (openly.organization, openly.organizations, "organisation"),
-        (openly.domain, openly.domains, "mail domain"),
-    ):
+    for labels, names, what in _labels(openly):
         own = labels[members]
         if (own >= 0).any():
             value, count = np.unique(own[own >= 0], return_counts=True)
             if count.max() * 2 > len(members):
                 return f"same {what} {names[int(value[count.argmax()])]}"
-    if len(np.unique(openly.account[members])) * 2 <= len(members):
-        return "end users of the same account"
+    # A program whose end users all ask alike is one product; a part of a reseller's end users that does is not.
+    account, count = np.unique(openly.account[members], return_counts=True)
+    most = account[count.argmax()]
+    if count.max() > max(ONE_PRODUCT * len(members), 1) and count.max() * 2 > int((openly.account == most).sum()):
+        return "most end users of one account"
     return ""
 
 
-def _open_groups(links: Links, openly: Openly) -> list[Related]:
-    """Groups that are linked and openly belong together: reported as such, so that nobody wonders."""
-    found: list[Related] = []
-    open_links = links.take(links.open)
-    for labels, names, what in (
+def _labels(openly: Openly) -> list[tuple[npt.NDArray[np.int32], list[str], str]]:
+    return [
         (openly.organization, openly.organizations, "organisation"),
         (openly.domain, openly.domains, "mail domain"),
-    ):
-        same = (labels[open_links.a] == labels[open_links.b]) & (labels[open_links.a] >= 0)
-        pairs = open_links.take(same)
-        for label in np.unique(labels[pairs.a]) if len(pairs.a) else ():
-            one = pairs.take(labels[pairs.a] == label)
-            members = np.union1d(one.a, one.b)
-            mostly = len(members) * 2 >= int((labels == label).sum())
-            if len(members) >= 3 and mostly and not any(len(np.setdiff1d(members, r.members)) == 0 for r in found):
-                found.append(Related(members, f"same {what} {names[int(label)]}"))
+    ]
+
+
+def _open_groups(view: View) -> list[Related]:
+    """Openly related subjects that ask alike: said, so that nobody wonders why they are no alert."""
+    found: list[Related] = []
+    for labels, names, what in _labels(view.openly):
+        known = (labels >= 0) & (view.texts >= 2)
+        values, count = np.unique(labels[known], return_counts=True)
+        for label in values[count >= 3].tolist():
+            members = np.flatnonzero(known & (labels == label))
+            if any(len(np.setdiff1d(members, other.members)) == 0 for other in found):
+                continue
+            if view.evidence.likeness_of_subjects(members) >= INTERCHANGEABLE_TIED:
+                found.append(Related(members, f"same {what} {names[label]}"))
     return found
 
 
-def first_seen_at(features: Features, campaign: Judged) -> int:
+def first_seen_at(features: Features, campaign: Group, raised: float = 0.0) -> int:
     """The first slice after which the same detection, blind to all that came later, reports the campaign.
 
-    A search by halves: it assumes that a campaign once seen stays seen, and so may name a later slice than a
-    watch at every slice would have, never an earlier one than the detector can show.
+    Hindsight only says where to look first: a search that begins with the members finds the earliest slice at which
+    anybody could have seen it. From there on slices are searched without that help until one shows it, so the
+    slice may be later than the first that a live watch would have shown, and is never one at which it would not have.
     """
-    low, high = 0, len(features.edges)  # seen after `high`, not known to be seen after `low`
+    last = len(features.edges)
+    low, high = 0, last
     while high - low > 1:
         middle = (low + high) // 2
-        seen = any(
-            len(np.intersect1d(campaign.members, other.members)) * 2 > len(other.members)
-            for other in detect(features, middle).campaigns
-        )
+        seen = _shows(_with_hindsight(features, middle, campaign, raised), campaign)
         low, high = (low, middle) if seen else (middle, high)
+    while high < last and not _shows(detect(features, high, raised), campaign):
+        high += 1
     return high
+
+
+def _with_hindsight(features: Features, slices: int, campaign: Group, raised: float) -> Snapshot:
+    """What a search that begins with the campaign's members, and nowhere else, finds."""
+    rng = np.random.default_rng(SEED)
+    view = look(features, slices, lay(features, slices, rng))
+    ties = find_ties(features, slices, view.able)
+    return conclude(view, ties, hinted([campaign.members], view), rng, raised=raised)
+
+
+def _shows(snapshot: Snapshot, campaign: Group) -> bool:
+    return any(
+        len(np.intersect1d(campaign.members, other.members)) * 2 > len(other.members) for other in snapshot.campaigns
+    )

@@ -13,17 +13,18 @@ from strongroom.core.records import Evidence, Example, Strength
 from strongroom.sketch import FLAGS
 from strongroom.store import Store
 
-from ._detect import Snapshot
+from ._detect import Group, Snapshot
 from ._features import Features
-from ._groups import LIFT, lift
-from ._judge import COMPARISONS, Judged
-from ._ties import Tie
+from ._judge import COMPARISONS
+from ._ties import LIFT, Tie, lift
 
 __all__ = ["evidence_of", "examples"]
 
 EXAMPLES = 3
 ACCOUNTS_NAMED = 400
 """Accounts listed with one piece of evidence."""
+LIFT_TOLD = 2.0
+"""Times as often as others that a group touches a subject which the sentence counts."""
 RAISED = 5.0
 """An indicator is evidence when the campaign raises it so many times as often as others do."""
 
@@ -44,7 +45,7 @@ _FLAG_WORDS = {
 }
 
 
-def evidence_of(campaign: Judged, snapshot: Snapshot, features: Features, store: Store) -> list[Evidence]:
+def evidence_of(campaign: Group, snapshot: Snapshot, features: Features, store: Store) -> list[Evidence]:
     """Every reason, strongest first."""
     found = [_alike(campaign, snapshot, features, store)]
     found += _templates(campaign, snapshot, features, store)
@@ -55,25 +56,31 @@ def evidence_of(campaign: Judged, snapshot: Snapshot, features: Features, store:
     return sorted(found, key=lambda evidence: rank[evidence.strength])
 
 
-def _alike(campaign: Judged, snapshot: Snapshot, features: Features, store: Store) -> Evidence:
-    size = len(campaign.members)
-    texts = int(snapshot.questions.texts[campaign.members].sum())
+def _alike(campaign: Group, snapshot: Snapshot, features: Features, store: Store) -> Evidence:
+    size, measured = len(campaign.members), campaign.measured
+    share = float(np.median(campaign.source.share[campaign.units]))
+    subjects = int((campaign.source.lift > LIFT_TOLD).sum())
+    closer = round(campaign.p_value * (COMPARISONS + 1)) - 1
     return Evidence(
         kind="distribution",
         summary=(
-            f"The {size:,} accounts ask interchangeably: over about {texts:,} distinct opening prompts, likeness is "
-            f"{campaign.likeness:.2f} ± {campaign.error:.2f}, where 1 means that a prompt does not tell which "
-            "account sent it and 0 is usual between unrelated accounts. "
-            f"Of {COMPARISONS} groups made of the other accounts that ask most alike, "
-            f"{_number(round(campaign.p_value * (COMPARISONS + 1)) - 1)} came as close."
+            f"The {size:,} accounts draw from one source: {_most(share)} of what each asks falls into {subjects:,} "
+            f"subjects that hardly anybody else touches, spread over them as by dealing out one list. There, from "
+            f"{measured.texts:,} prompts, it cannot be told which account sent one: likeness {measured.likeness:.2f} ± "
+            f"{measured.error:.2f}, where 1 means not at all and people with a common interest have about 0.5. "
+            f"Of {COMPARISONS} groups made of the other accounts that ask most alike, {_number(closer)} came as close."
         ),
         subjects=_names(campaign.members, features),
-        strength="strong" if campaign.likeness > 0.85 else "moderate",
+        strength="strong" if campaign.score > 0.8 else "moderate",
         examples=examples(store, features, _names(campaign.members[:: max(size // EXAMPLES, 1)], features)),
     )
 
 
-def _templates(campaign: Judged, snapshot: Snapshot, features: Features, store: Store) -> list[Evidence]:
+def _most(share: float) -> str:
+    return "nearly all" if share >= 0.9 else f"about {share:.0%}"
+
+
+def _templates(campaign: Group, snapshot: Snapshot, features: Features, store: Store) -> list[Evidence]:
     ties = _inside(campaign, snapshot, lambda tie: tie.kind == "template")
     if not ties:
         return []
@@ -98,17 +105,18 @@ def _templates(campaign: Judged, snapshot: Snapshot, features: Features, store: 
 
 def _template_share(tie: Tie, members: Index, features: Features) -> float:
     """Median over members of the share of texts with the template's most used shingle."""
-    shingle, subject, _, texts = features.shingle
+    sample = features.sample
+    rows = np.flatnonzero(np.isin(sample.subject, members))
+    owner, own = sample.subject[rows], np.bincount(sample.subject[rows], minlength=len(features.subjects))
     best = 0.0
     for one in tie.shingles[:4]:
-        chosen = (shingle == one) & np.isin(subject, members)
-        counts = np.bincount(subject[chosen], weights=texts[chosen], minlength=len(features.subjects))
-        own = np.maximum(features.texts[members].sum(axis=1), 1)
-        best = max(best, float(np.median(counts[members] / own)))
+        held = (sample.head[rows] == one) | (sample.tail[rows] == one) | (sample.minhash[rows] == one).any(axis=1)
+        counts = np.bincount(owner[held], minlength=len(features.subjects))
+        best = max(best, float(np.median(counts[members] / np.maximum(own[members], 1))))
     return min(best, 1.0)
 
 
-def _shared_facts(campaign: Judged, snapshot: Snapshot, features: Features, store: Store) -> list[Evidence]:
+def _shared_facts(campaign: Group, snapshot: Snapshot, features: Features, store: Store) -> list[Evidence]:
     found = []
     for kind, words in _SHARED.items():
         ties = _inside(campaign, snapshot, lambda tie, kind=kind: tie.kind == kind)  # type: ignore[misc]
@@ -137,10 +145,10 @@ def _shared_facts(campaign: Judged, snapshot: Snapshot, features: Features, stor
     return found
 
 
-def _inside(campaign: Judged, snapshot: Snapshot, wanted: Callable[[Tie], bool]) -> list[tuple[Tie, Index]]:
+def _inside(campaign: Group, snapshot: Snapshot, wanted: Callable[[Tie], bool]) -> list[tuple[Tie, Index]]:
     """Ties of one kind that are far commoner within the campaign than outside, those with most members first."""
     found = []
-    size, others = len(campaign.members), int(snapshot.questions.able.sum()) - len(campaign.members)
+    size, others = len(campaign.members), int((snapshot.texts > 0).sum()) - len(campaign.members)
     for tie in snapshot.ties:
         if wanted(tie):
             inside = np.intersect1d(tie.members, campaign.members)
@@ -150,20 +158,19 @@ def _inside(campaign: Judged, snapshot: Snapshot, wanted: Callable[[Tie], bool])
     return sorted(found, key=lambda pair: -len(pair[1]))
 
 
-def _division(campaign: Judged, snapshot: Snapshot, features: Features) -> list[Evidence]:
+def _division(campaign: Group, snapshot: Snapshot, features: Features) -> list[Evidence]:
     """People with one interest meet the same texts now and then; a shared-out list never repeats."""
-    subject, text, _ = features.shared_text
-    inside = np.isin(subject, campaign.members)
-    _, times = np.unique(text[inside], return_counts=True)
-    repeated = int((times > 1).sum())
-    texts = int(snapshot.questions.texts[campaign.members].sum())
+    sample = snapshot.evidence.sample
+    rows = np.isin(sample.subject, campaign.members)
+    _, senders = np.unique(sample.digest[rows], return_counts=True)
+    repeated, texts = int((senders > 1).sum()), int(rows.sum())
     if repeated > 0.02 * texts or texts < 20 * len(campaign.members):
         return []
     return [
         Evidence(
             kind="division",
             summary=(
-                f"The accounts divide the work: of about {texts:,} distinct opening prompts {_number(repeated)} "
+                f"The accounts divide the work: of {texts:,} distinct opening prompts {_number(repeated)} "
                 "came from more than one of them, although they draw on the same subjects."
             ),
             subjects=_names(campaign.members, features),
@@ -172,7 +179,7 @@ def _division(campaign: Judged, snapshot: Snapshot, features: Features) -> list[
     ]
 
 
-def _indicators(campaign: Judged, features: Features, store: Store) -> list[Evidence]:
+def _indicators(campaign: Group, features: Features, store: Store) -> list[Evidence]:
     inside = np.zeros(len(features.subjects), dtype=bool)
     inside[campaign.members] = True
     exchanges = features.exchanges.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Why one account is linked to others or not: for a customer who was banned by mistake, and whoever answers."""
+"""Why one account is in a campaign or not: for a customer who was banned by mistake, and whoever answers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ import numpy.typing as npt
 from strongroom.core.errors import InputError
 from strongroom.store import Store
 
-from ._detect import detect
-from ._distance import MIN_TEXTS, Questions
-from ._features import read_features
-from ._groups import ADD, KEEP, LINK
-from ._judge import Judged
+from ._detect import Group, Snapshot, detect
+from ._features import Features, read_features
+from ._links import cosines
+from ._sources import JOIN
 from ._ties import Tie
 
 __all__ = ["Explanation", "explain"]
 
 NEAREST = 10
+"""Neighbours that are named."""
 
 
 class Neighbour(msgspec.Struct, frozen=True):
-    """Another account, how alike the two ask, and what they share."""
+    """Another account, how many subjects the two have in common, and what they share."""
 
     account: str
     likeness: float
+    """Cosine of the subjects that they touch, rare ones weighing more; 0 to 1."""
     shared: list[str]
     in_campaign: bool
     openly_related: bool
@@ -34,16 +35,21 @@ class Neighbour(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What the detector sees of one account now."""
 
-    version: int = 1
+    version: int = 2
     account: str
     exchanges: int
     texts: int
-    """Distinct opening prompts of five words or more."""
+    """Distinct opening prompts of five words or more that were looked at."""
     compared: bool
     campaign: list[str]
     """Accounts of the campaign that it is in, itself included; empty when in none."""
-    likeness_to_campaign: float | None
-    """To its own campaign, or to the nearest one."""
+    score: float | None
+    """Logarithm of how many times as likely its prompts are if a share of them comes from the source of its own
+    campaign, or of the nearest one, than if none does. Members have at least `JOIN`."""
+    share: float | None
+    """That share."""
+    prompts_in_source: int
+    """Of its prompts, those in the subjects of that source."""
     tied_to_campaign: list[str]
     """What it shares with members of that campaign."""
     nearest: list[Neighbour]
@@ -64,38 +70,27 @@ def explain(store: Store, account: str, *, since: int | None = None, until: int 
         )
     me = features.subjects.index(account)
     snapshot = detect(features, len(features.edges))
-    questions = snapshot.questions
-    own, others = np.array([me]), np.flatnonzero(questions.able & (np.arange(len(features.subjects)) != me))
-    likeness = questions.likeness(own, others)[0] if questions.able[me] and len(others) else np.zeros(0)
-    in_campaign = np.zeros(len(features.subjects), dtype=bool)
-    for campaign in snapshot.campaigns:
-        in_campaign[campaign.members] = True
     shared = _shared(me, snapshot.ties)
-    nearest = []
-    for i in np.argsort(-likeness)[:NEAREST]:
-        other = int(others[i])
-        nearest.append(
-            Neighbour(
-                account=features.subjects[other],
-                likeness=round(min(float(likeness[i]), 1.0), 3),
-                shared=sorted(shared.get(other, ())),
-                in_campaign=bool(in_campaign[other]),
-                openly_related=bool(snapshot.openly.related(own, np.array([other]))[0]),
-            )
-        )
-    home, value = _campaign_of(me, snapshot.campaigns, questions)
-    tied = sorted({s for m in home if int(m) != me for s in shared.get(int(m), ())}) if home is not None else []
-    inside = home is not None and me in home
+    home = _home(me, snapshot)
+    inside = home is not None and me in home.members
+    unit = int(snapshot.evidence.unit[me])
+    texts = int(snapshot.texts[me])
+    score = None if home is None else float(home.source.score[unit])
+    share = None if home is None else float(home.source.share[unit])
+    tied = sorted({s for m in home.members if int(m) != me for s in shared.get(int(m), ())}) if home else []
+    in_source = _in_source(me, home, snapshot)
     return Explanation(
         account=account,
         exchanges=int(features.exchanges[me].sum()),
-        texts=int(questions.texts[me]),
-        compared=bool(questions.able[me]),
-        campaign=[features.subjects[i] for i in home] if inside and home is not None else [],
-        likeness_to_campaign=None if value is None else round(min(value, 1.0), 3),
+        texts=texts,
+        compared=texts > 0,
+        campaign=[features.subjects[i] for i in home.members] if inside and home else [],
+        score=None if score is None else round(score, 1),
+        share=share,
+        prompts_in_source=in_source,
         tied_to_campaign=tied,
-        nearest=nearest,
-        reasons=_reasons(bool(questions.able[me]), int(questions.texts[me]), inside, value, tied),
+        nearest=_nearest(me, snapshot, features, shared),
+        reasons=_reasons(texts, inside, score, share, in_source, tied),
     )
 
 
@@ -109,47 +104,68 @@ def _shared(me: int, ties: list[Tie]) -> dict[int, set[str]]:
     return found
 
 
-def _campaign_of(
-    me: int, campaigns: list[Judged], questions: Questions
-) -> tuple[npt.NDArray[np.intp] | None, float | None]:
-    """The members of its campaign, or of the nearest, and its likeness to them."""
-    best: npt.NDArray[np.intp] | None = None
-    value: float | None = None
-    for campaign in campaigns:
-        near = float(questions.likeness_to_group(np.array([me]), campaign.members)[0])
-        if me in campaign.members:
-            return campaign.members, near
-        if value is None or near > value:
-            best, value = campaign.members, near
-    return best, value
+def _home(me: int, snapshot: Snapshot) -> Group | None:
+    """Its campaign, or the one whose source explains most of what it asks."""
+    unit = snapshot.evidence.unit[me]
+    own = [campaign for campaign in snapshot.campaigns if me in campaign.members]
+    return max(own or snapshot.campaigns, key=lambda campaign: campaign.source.score[unit], default=None)
 
 
-def _reasons(able: bool, texts: int, inside: bool, value: float | None, tied: list[str]) -> list[str]:
-    if not able:
-        return [
-            f"Distinct opening prompts that it sent: {texts}; {MIN_TEXTS} are needed to compare it with anyone. "
-            "It is in no campaign."
-        ]
-    if value is None:
+def _in_source(me: int, home: Group | None, snapshot: Snapshot) -> int:
+    if home is None:
+        return 0
+    evidence = snapshot.evidence
+    rows = evidence.texts_of(home.source, np.array([evidence.unit[me]]))
+    return int((evidence.sample.subject[rows] == me).sum())
+
+
+def _nearest(me: int, snapshot: Snapshot, features: Features, shared: dict[int, set[str]]) -> list[Neighbour]:
+    in_campaign = np.zeros(len(features.subjects), dtype=bool)
+    for campaign in snapshot.campaigns:
+        in_campaign[campaign.members] = True
+    likeness = cosines(snapshot.evidence, int(snapshot.evidence.unit[me]))[snapshot.evidence.unit]
+    likeness[me] = -1
+    chosen: npt.NDArray[np.intp] = np.argsort(-likeness, kind="stable")[:NEAREST]
+    return [
+        Neighbour(
+            account=features.subjects[other],
+            likeness=round(min(float(likeness[other]), 1.0), 3),
+            shared=sorted(shared.get(int(other), ())),
+            in_campaign=bool(in_campaign[other]),
+            openly_related=bool(snapshot.openly.related(np.array([me]), np.array([other]))[0]),
+        )
+        for other in chosen
+        if likeness[other] > 0
+    ]
+
+
+def _reasons(
+    texts: int, inside: bool, score: float | None, share: float | None, in_source: int, tied: list[str]
+) -> list[str]:
+    if not texts:
+        return ["It sent no opening prompt of five words or more, so it cannot be compared. It is in no campaign."]
+    if score is None or share is None:
         return ["No campaign is seen in the stored traffic, so it is in none."]
-    shares = f"it shares {', '.join(tied)} with members" if tied else "it shares nothing with its members"
+    shares = f"it shares {', '.join(tied)} with members" if tied else "it shares nothing else with its members"
     if inside:
         return [
-            f"It is in a campaign: its prompts are as alike to the members' as {min(value, 1):.2f} "
-            f"(1: interchangeable, 0: as strangers; members have at least {KEEP}), and {shares}.",
-            "It would leave the campaign if its other prompts, so far not in these logs, differ from the members' "
-            "or if what it shares with them has an honest source. Ask for both before acting.",
+            f"It is in a campaign: {in_source} of the {texts} prompts that were looked at fall into subjects that the "
+            f"members ask about and hardly anybody else does, {share:.0%} of what it asks by the best estimate. What "
+            f"it asks is e^{score:.0f} times as likely if it draws from their source as if it does not (members: from "
+            f"e^{JOIN:.0f} on); its prompts are spread over these subjects as theirs are, and {shares}.",
+            "It would leave the campaign if it came back to these subjects as somebody does who works on them, or if "
+            "most of its prompts, so far not in these logs, were about other things. Ask what it works on before "
+            "acting.",
         ]
-    why = []
-    if value < ADD:
-        why.append(
-            f"Its likeness to the nearest campaign is {value:.2f}, less than the {ADD} from which an account joins."
-        )
-    if not tied:
-        why.append("It shares no address, payment, TLS fingerprint, credential or passage with that campaign.")
-    if not why:
-        why.append(
-            f"It is near a campaign (likeness {value:.2f}, and {shares}) but linked to no member by {LINK} or more, "
-            "or it openly belongs to somebody, or it repeats others' prompts word for word."
-        )
-    return ["It is in no campaign.", *why]
+    if score < JOIN:
+        return [
+            "It is in no campaign.",
+            f"What it asks is e^{score:.1f} times as likely if part of it comes from the nearest campaign's source as "
+            f"if none does; from e^{JOIN:.0f} on an account belongs to it.",
+        ]
+    return [
+        "It is in no campaign.",
+        f"Part of what it asks ({in_source} of {texts} prompts) is about the nearest campaign's subjects, but it comes "
+        "back to some of them as people do to what they work on, or it repeats others' prompts word for word, or it "
+        f"openly belongs to somebody; {shares}.",
+    ]

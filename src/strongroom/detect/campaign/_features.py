@@ -1,40 +1,37 @@
-"""What is known of each subject, in sums that can be added in any order: the only part that reads rows in bulk.
+"""What is known of each subject: counts and facts by time slice, and a sample of its opening texts.
 
-Everything is kept per subject and *time slice*, so that the features as they stood at the end of any slice
-are a sum over the slices before it; that is how `detected_at` is found without hindsight.
-
-Only opening texts count for what a subject asks: the first user message of a conversation, of at least five
-words, each distinct text once per subject. Follow-ups repeat their conversation's subject, and repeats
-would weigh what somebody sends often over what somebody asks about.
+Counts and facts are grouped by the engine. Texts are *sampled by their digest*: of each subject those whose digest
+lies below a share of all digests, so that a subject with very many is represented by about `limit` of them. Which
+those are depends on the digest alone, whatever the engine, the order of rows or the number of machines: the union of
+the samples of two parts of a log holds the sample of the whole, and is it below the limit. An attacker, who
+does not have the site's key, cannot choose what is looked at.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import csr_matrix
+import pyarrow.compute as pc
 
-from strongroom.sketch import DIMENSIONS, FLAGS, NO_SHINGLE, SCALE
-from strongroom.store import Store
+from strongroom.sketch import FLAGS
+from strongroom.store import Store, microseconds
 
-from ._bounded import MIN_SHARED, SeenTexts, SharedShingles
+from ._sample import Sample, read_sample
 
-__all__ = ["FACTS", "Fact", "Features", "read_features"]
+__all__ = ["FACTS", "Fact", "Features", "Reader", "read_features"]
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 FACTS = ("client_address", "payment_digest", "tls_fingerprint", "credential", "email_domain", "organization")
 MIN_WORDS = 5
 MAX_SLICES = 14
-MAX_SUMS = 400_000
-"""Subjects times slices: the sums take 1 KB each. Beyond, there are fewer slices."""
 
 
 @dataclass(frozen=True)
@@ -63,33 +60,27 @@ class Features:
     without_text: int
     """Those without."""
     exchanges: Int64s
-    """(subjects, slices), and so are the next two."""
+    """(subjects, slices), and so is the next."""
     tokens_out: Int64s
-    texts: Int32s
-    """Distinct opening texts."""
-    sums: Floats
-    """Sums of their embeddings, (subjects, slices, 256)."""
-    squares: npt.NDArray[np.float64]
-    """Sums of their squared lengths, (subjects, slices)."""
+    openings: Int64s
+    """Distinct opening texts, sampled or not, (subjects,)."""
     flags: Int64s
     """Exchanges that raise each indicator flag, (subjects, flags)."""
     facts: dict[str, Fact]
-    shared_text: tuple[Int32s, Int32s, npt.NDArray[np.int16]]
-    """Opening texts that several subjects sent: (subject, text number, slice), n each."""
-    shingle: tuple[Int64s, Int32s, npt.NDArray[np.int16], Int32s]
-    """Shingles that several subjects use: (shingle, subject, slice, distinct texts), n each."""
+    sample: Sample
 
 
 def read_features(store: Store, *, since: int | None, until: int | None) -> Features | None:
     """Reads the rows between `since` and `until` (microseconds since 1970). None when there are none."""
-    reader = _Reader(store, since, until)
+    reader = Reader(store, store.exchanges(since, until))
     return reader.read() if reader.rows else None
 
 
-class _Reader:
-    def __init__(self, store: Store, since: int | None, until: int | None) -> None:
+class Reader:
+    """Reads the features of the exchanges in an Ibis table."""
+
+    def __init__(self, store: Store, table: Any) -> None:
         self._store = store
-        table = store.exchanges(since, until)
         self._table = table
         window = store.table(
             table.aggregate(
@@ -102,21 +93,18 @@ class _Reader:
         self.rows = int(window["rows"][0].as_py())
         if self.rows:
             self._without_text = int(window["without_text"][0].as_py())
-            self._start = window["first"][0].value
-            self._end = window["last"][0].value + 1
+            self._start = window["first"].cast(pa.int64())[0].as_py()
+            self._end = window["last"].cast(pa.int64())[0].as_py() + 1
 
     def read(self) -> Features:
         self._name_subjects()
-        n = len(self._subjects)
-        slices = int(np.clip(MAX_SUMS // n, 1, MAX_SLICES))
-        self._width = max(-(-(self._end - self._start) // slices), 1)
-        self._slices = slices
-        edges = np.minimum(self._start + self._width * np.arange(1, slices + 1), self._end)
+        self._width = max(-(-(self._end - self._start) // MAX_SLICES), 1)
+        edges = np.minimum(self._start + self._width * np.arange(1, MAX_SLICES + 1), self._end)
         exchanges, tokens_out, flags = self._counts()
-        facts = {kind: self._fact(kind) for kind in FACTS}
-        sums, squares, texts, shared_text, kept, shared_slots = self._texts()
+        opening = self._opening()
+        openings = self._openings(opening)
         return Features(
-            subjects=self._subjects,
+            subjects=self._subjects.to_pylist(),
             account=self._account,
             edges=edges.astype(np.int64),
             start=self._start,
@@ -124,34 +112,40 @@ class _Reader:
             without_text=self._without_text,
             exchanges=exchanges,
             tokens_out=tokens_out,
-            texts=texts,
-            sums=sums,
-            squares=squares,
+            openings=openings,
             flags=flags,
-            facts=facts,
-            shared_text=shared_text,
-            shingle=self._shingles(kept, shared_slots),
+            facts={kind: self._fact(kind) for kind in FACTS},
+            sample=read_sample(self._store, opening, openings, self._codes, (self._start, self._width, MAX_SLICES)),
         )
+
+    def _opening(self) -> Any:
+        return self._table.filter((self._table.words >= MIN_WORDS) & (self._table.turn.fill_null(1) <= 1))
+
+    def texts(self) -> Iterator[tuple[Int32s, Int64s]]:
+        """Subject and digest of every opening text, sampled or not, as often as it was sent. After `read`."""
+        for batch in self._store.batches(self._opening().select("subject", "text_digest")):
+            yield self._codes(batch["subject"]), batch["text_digest"].to_numpy(zero_copy_only=False)
 
     def _name_subjects(self) -> None:
         table = self._table
         distinct = self._store.table(
             table.group_by("subject").aggregate(account=table.account.min()).order_by("subject")
         )
-        self._subjects: list[str] = distinct["subject"].to_pylist()
-        self._number = {name: i for i, name in enumerate(self._subjects)}
+        self._subjects = distinct["subject"].combine_chunks()
+        self.accounts: list[str] = distinct["account"].to_pylist()
+        """The account of each subject."""
         codes = distinct["account"].combine_chunks().dictionary_encode().indices
-        self._account = codes.to_numpy(zero_copy_only=False).astype(np.int32)
+        self._account: Int32s = codes.to_numpy(zero_copy_only=False).astype(np.int32)
 
     def _slice_of(self) -> Any:
-        micros = self._table.time.epoch_seconds() * 1_000_000
-        return ((micros - self._start) // self._width).clip(0, self._slices - 1).cast("int16")
+        micros = microseconds(self._table.time)
+        return ((micros - self._start) // self._width).clip(0, MAX_SLICES - 1).cast("int16")
 
     def _codes(self, column: pa.Array) -> Int32s:
         """Subject numbers of a column of names: each distinct name is looked up once per batch."""
         encoded = column.dictionary_encode()
-        numbers = np.array([self._number[name] for name in encoded.dictionary.to_pylist()], dtype=np.int32)
-        found: Int32s = numbers[encoded.indices.to_numpy(zero_copy_only=False)]
+        numbers = pc.index_in(encoded.dictionary, value_set=self._subjects).to_numpy(zero_copy_only=False)
+        found: Int32s = numbers.astype(np.int32)[encoded.indices.to_numpy(zero_copy_only=False)]
         return found
 
     def _counts(self) -> tuple[Int64s, Int64s, Int64s]:
@@ -165,7 +159,7 @@ class _Reader:
         )
         code = self._codes(per["subject"].combine_chunks())
         at = per["slice"].to_numpy()
-        shape = (len(self._subjects), self._slices)
+        shape = (len(self._subjects), MAX_SLICES)
         exchanges, tokens = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         exchanges[code, at] = per["exchanges"].to_numpy()
         tokens[code, at] = per["tokens_out"].to_numpy()
@@ -174,180 +168,35 @@ class _Reader:
             np.add.at(flags[:, i], code, per[name].to_numpy())
         return exchanges, tokens, flags
 
+    def _openings(self, opening: Any) -> Int64s:
+        per = self._store.table(opening.group_by("subject").aggregate(texts=opening.text_digest.nunique()))
+        texts = np.zeros(len(self._subjects), dtype=np.int64)
+        texts[self._codes(per["subject"].combine_chunks())] = per["texts"].to_numpy()
+        return texts
+
     def _fact(self, kind: str) -> Fact:
         table = self._table.filter(self._table[kind].notnull())
         seen = self._store.table(table.group_by("subject", value=table[kind]).aggregate(first=table.time.min()))
         values = seen["value"].to_pylist()
         if kind == "client_address":
             values = [_network(value) for value in values]
-        encoded = pa.array(values, pa.string()).dictionary_encode()
+        # In order, so that numbers do not depend on how the engine orders its groups.
+        encoded = pa.array(values, pa.string())
+        names = pc.unique(encoded).sort()
         first = seen["first"].cast(pa.int64()).to_numpy()
         return Fact(
             subject=self._codes(seen["subject"].combine_chunks()),
-            value=encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32),
+            value=pc.index_in(encoded, value_set=names).to_numpy(zero_copy_only=False).astype(np.int32),
             slice=((first - self._start) // self._width).astype(np.int16),
-            names=encoded.dictionary.to_pylist(),
+            names=names.to_pylist(),
         )
-
-    def _texts(self) -> Any:
-        table = self._table
-        opening = table.filter((table.words >= MIN_WORDS) & (table.turn.fill_null(1) <= 1))
-        query = opening.select("subject", "time", "text_digest", "head", "tail", "minhash", "embedding")
-        n, slices = len(self._subjects), self._slices
-        sums = np.zeros((n * slices, DIMENSIONS), dtype=np.float32)
-        squares = np.zeros(n * slices)
-        texts = np.zeros(n * slices, dtype=np.int32)
-        seen, shared = SeenTexts(self.rows), SharedShingles(self.rows)
-        kept: list[npt.NDArray[np.bool_]] = []
-        digests: list[Int64s] = []
-        owners: list[Int32s] = []
-        times: list[npt.NDArray[np.int16]] = []
-        for batch in self._store.batches(query):
-            code = self._codes(batch["subject"])
-            at = self._slices_of(batch)
-            digest = batch["text_digest"].to_numpy()
-            new = seen.add(code, digest)
-            kept.append(new)
-            cell = code[new].astype(np.int64) * slices + at[new]
-            _add(sums, squares, texts, cell, _embeddings(batch["embedding"])[new])
-            shared.add(*_shingle_pairs(batch, code, new))
-            digests.append(digest[new])
-            owners.append(code[new])
-            times.append(at[new])
-        shape = (n, slices)
-        return (
-            sums.reshape(n, slices, DIMENSIONS),
-            squares.reshape(shape),
-            texts.reshape(shape),
-            _shared_texts(digests, owners, times),
-            kept,
-            shared,
-        )
-
-    def _shingles(
-        self, kept: list[npt.NDArray[np.bool_]], shared: SharedShingles
-    ) -> tuple[Int64s, Int32s, npt.NDArray[np.int16], Int32s]:
-        """The second pass: exact counts for the shingles that the first pass saw with several subjects."""
-        table = self._table
-        opening = table.filter((table.words >= MIN_WORDS) & (table.turn.fill_null(1) <= 1))
-        query = opening.select("subject", "time", "head", "tail", "minhash")
-        found: list[Int64s] = []
-        owners: list[Int64s] = []
-        for batch, new in zip(self._store.batches(query), kept, strict=True):
-            code = self._codes(batch["subject"]).astype(np.int64) * self._slices + self._slices_of(batch)
-            shingles, cell = _shingle_pairs(batch, code, new)
-            chosen = shared.holds(shingles)
-            found.append(shingles[chosen])
-            owners.append(cell[chosen])
-        shingles, cells = _concat(found, np.int64), _concat(owners, np.int64)
-        # Count distinct texts per shingle and cell; a text names a shingle once.
-        order = np.lexsort((cells, shingles))
-        shingles, cells = shingles[order], cells[order]
-        first = np.flatnonzero(
-            np.concatenate([[True], (shingles[1:] != shingles[:-1]) | (cells[1:] != cells[:-1])])[: len(shingles)]
-        )
-        counts = np.diff(np.append(first, len(shingles))).astype(np.int32)
-        shingles, cells = shingles[first], cells[first]
-        subject = (cells // self._slices).astype(np.int32)
-        enough = _enough_subjects(shingles, subject)
-        at = (cells % self._slices).astype(np.int16)
-        return shingles[enough], subject[enough], at[enough], counts[enough]
-
-    def _slices_of(self, batch: pa.RecordBatch) -> npt.NDArray[np.int16]:
-        times = batch["time"].cast(pa.int64()).to_numpy()
-        slices: npt.NDArray[np.int16] = ((times - self._start) // self._width).astype(np.int16)
-        return slices
 
 
 def _network(address: str) -> str:
-    """One IPv6 customer has a /64; an IPv4 address stands for itself."""
+    """An IPv6 host changes its address within one /64, so that counts as one place; others stand as they are."""
+    if ":" not in address:
+        return address
     try:
-        parsed = ipaddress.ip_address(address)
+        return str(ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False))
     except ValueError:
         return address
-    if parsed.version == 4 or parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped or parsed) if parsed.version == 6 else address
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
-
-
-def _embeddings(column: pa.Array) -> npt.NDArray[np.int8]:
-    """(n, 256), without a copy where every row has its embedding."""
-    if column.null_count:
-        empty = bytes(DIMENSIONS)
-        column = pa.array([value or empty for value in column.to_pylist()], pa.binary())
-    data = np.frombuffer(column.buffers()[2], dtype=np.int8)
-    first = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset]
-    return data[first : first + len(column) * DIMENSIONS].reshape(-1, DIMENSIONS)
-
-
-def _add(
-    sums: Floats,
-    squares: npt.NDArray[np.float64],
-    texts: Int32s,
-    cell: Int64s,
-    embeddings: npt.NDArray[np.int8],
-) -> None:
-    if not len(cell):
-        return
-    order = np.argsort(cell, kind="stable")
-    ordered = cell[order]
-    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    bounds = np.append(first, len(ordered))
-    owner = ordered[first]
-    vectors = embeddings.astype(np.float32)
-    # A sparse matrix of ones adds rows several times faster than ufunc.reduceat does.
-    ones = csr_matrix((np.ones(len(order), np.float32), order, bounds), shape=(len(first), len(order)))
-    sums[owner] += (ones @ vectors) / np.float32(SCALE)
-    squares[owner] += (ones @ np.einsum("ij,ij->i", vectors, vectors)) / SCALE**2
-    texts[owner] += np.diff(bounds).astype(np.int32)
-
-
-def _shingle_pairs(
-    batch: pa.RecordBatch, code: npt.NDArray[Any], new: npt.NDArray[np.bool_]
-) -> tuple[Int64s, npt.NDArray[Any]]:
-    """(shingle, owner) for the head, the tail and the MinHash values of each row that is new."""
-    head, tail = batch["head"].fill_null(int(NO_SHINGLE)), batch["tail"].fill_null(int(NO_SHINGLE))
-    lists = batch["minhash"]
-    lengths = np.diff(lists.offsets.to_numpy())
-    row = np.repeat(np.arange(len(code)), lengths)
-    chosen = new[row]
-    shingles = np.concatenate([head.to_numpy()[new], tail.to_numpy()[new], lists.flatten().to_numpy()[chosen]])
-    owner = np.concatenate([code[new], code[new], code[row[chosen]]])
-    real = shingles != NO_SHINGLE
-    return shingles[real], owner[real]
-
-
-def _shared_texts(
-    digests: list[Int64s], owners: list[Int32s], times: list[npt.NDArray[np.int16]]
-) -> tuple[Int32s, Int32s, npt.NDArray[np.int16]]:
-    digest = _concat(digests, np.int64)
-    order = np.argsort(digest, kind="stable")
-    ordered = digest[order]
-    same = np.zeros(len(ordered), dtype=bool)
-    if len(ordered) > 1:
-        equal = ordered[1:] == ordered[:-1]
-        same[1:] |= equal
-        same[:-1] |= equal
-    picked = order[same]
-    _, number = np.unique(digest[picked], return_inverse=True)
-    return (
-        _concat(owners, np.int32)[picked],
-        number.astype(np.int32),
-        _concat(times, np.int16)[picked],
-    )
-
-
-def _enough_subjects(shingles: Int64s, subject: Int32s) -> npt.NDArray[np.bool_]:
-    """Rows (sorted by shingle, then subject) whose shingle at least MIN_SHARED subjects use."""
-    if not len(shingles):
-        return np.zeros(0, dtype=bool)
-    change = np.concatenate([[True], shingles[1:] != shingles[:-1]])
-    begins = np.flatnonzero(change)
-    another = change | np.concatenate([[True], subject[1:] != subject[:-1]])
-    subjects = np.add.reduceat(another.astype(np.int64), begins)
-    enough: npt.NDArray[np.bool_] = np.repeat(subjects >= MIN_SHARED, np.diff(np.append(begins, len(shingles))))
-    return enough
-
-
-def _concat(parts: list[Any], kind: Any) -> Any:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=kind)

@@ -12,17 +12,19 @@ from strongroom.core.clock import format_time
 from strongroom.core.records import Evidence, RelatedGroup
 from strongroom.store import Store
 
-from ._detect import Related, Snapshot, detect, first_seen_at
-from ._distance import MIN_TEXTS
+from ._budget import AlertBudget
+from ._detect import INTERCHANGEABLE, MIN_GROUP, Group, Related, Snapshot, detect, first_seen_at
 from ._evidence import evidence_of, examples
 from ._features import Fact, Features, read_features
-from ._groups import MIN_GROUP
-from ._judge import MAX_P, MIN_LIKENESS, MIN_OUTSIDE, Judged
+from ._judge import MAX_P, MIN_OUTSIDE
+from ._links import drawn
 from ._objective import objective
+from ._sensitivity import INTERRUPTED, UNMEASURED, glance, measure_sensitivity
 
-__all__ = ["Found", "Result", "find_campaigns"]
+__all__ = ["Found", "Result", "find_campaigns", "gather", "raised_by", "related_groups", "result_of"]
 
-DRAWN_LINKS = 1_500
+FEW_TEXTS = 4
+"""Distinct opening prompts below which hardly any account reaches the score of a member."""
 
 Index = npt.NDArray[np.intp]
 
@@ -66,26 +68,60 @@ def find_campaigns(
     *,
     since: int | None = None,
     until: int | None = None,
+    budget: AlertBudget | None = None,
+    sensitivity: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Result | None:
     """Searches the stored exchanges between `since` and `until` (microseconds since 1970).
 
-    `progress` is told what is being done. None when there are no exchanges.
+    `budget` makes it stricter where its false alerts would be too many. With `sensitivity`, measures which campaigns
+    would be found in this traffic; where nothing is found, one look at that is taken anyway. `progress` is told what
+    is being done. None when there are no exchanges.
     """
     progress("reading what each account asks")
     features = read_features(store, since=since, until=until)
     if features is None:
         return None
     progress("comparing accounts")
-    snapshot = detect(features, len(features.edges))
+    raised = raised_by(budget, features)
+    snapshot = detect(features, len(features.edges), raised)
     found = []
     for campaign in snapshot.campaigns:
         progress("finding out when a live watch would have seen it")
-        slices = first_seen_at(features, campaign)
+        slices = first_seen_at(features, campaign, raised)
         progress("gathering evidence")
-        found.append(_found(campaign, slices, snapshot, features, store))
+        found.append(gather(campaign, slices, snapshot, features, store))
+    result = result_of(features, snapshot, found, related_groups(features, snapshot, store), budget)
+    if sensitivity or not found:
+        result.sensitivity.update(_would_be_found(features, raised, progress, thorough=sensitivity))
+    return result
+
+
+def raised_by(budget: AlertBudget | None, features: Features) -> float:
+    """What a budget adds to the least score of a campaign among the accounts of which there is a prompt."""
+    return budget.raised(len(np.unique(features.sample.subject))) if budget else 0.0
+
+
+def _would_be_found(
+    features: Features, raised: float, progress: Callable[[str], None], *, thorough: bool
+) -> dict[str, object]:
+    """What would be found. Who has no patience for it has the verdict all the same."""
+    try:
+        return (measure_sensitivity if thorough else glance)(features, raised=raised, progress=progress)
+    except KeyboardInterrupt:
+        return {"measured": False, "summary": INTERRUPTED}
+
+
+def result_of(
+    features: Features,
+    snapshot: Snapshot,
+    found: list[Found],
+    related: list[RelatedGroup],
+    budget: AlertBudget | None = None,
+) -> Result:
+    """What was found, beside what was looked at."""
     exchanges = features.exchanges.sum(axis=1)
-    compared = 0 if snapshot.questions.uniform else int(snapshot.questions.able.sum())
+    compared = 0 if snapshot.uniform else int((snapshot.texts > 0).sum())
     return Result(
         exchanges=features.rows,
         accounts=len(features.subjects),
@@ -93,20 +129,34 @@ def find_campaigns(
         end=format_time(int(features.edges[-1]) - 1),
         compared=compared,
         campaigns=sorted(found, key=lambda one: -one.exchanges),
-        related=[_related(each, features, store) for each in snapshot.related],
+        related=related,
         sensitivity={
             "smallest_campaign": MIN_GROUP,
-            "least_texts_per_account": MIN_TEXTS,
-            "least_likeness": MIN_LIKENESS,
+            "least_likeness": round(INTERCHANGEABLE + snapshot.raised, 4),
             "largest_p_value": MAX_P,
             "accounts_compared": compared,
             "measured": False,
+            "summary": UNMEASURED,
+            **({"alert_budget": str(budget)} if budget else {}),
         },
-        not_examined=_not_examined(features, snapshot, exchanges),
+        not_examined=_not_examined(features, snapshot, exchanges) + _beyond(budget, compared),
     )
 
 
-def _found(campaign: Judged, slices: int, snapshot: Snapshot, features: Features, store: Store) -> Found:
+def _beyond(budget: AlertBudget | None, accounts: int) -> list[str]:
+    if budget is None or not budget.raised(accounts):
+        return []
+    if budget.holds_for(accounts):
+        bar = INTERCHANGEABLE + budget.raised(accounts)
+        return [f"The alert budget of {budget} makes the hunt stricter: a likeness of at least {bar:.2f} is asked for."]
+    return [
+        f"The alert budget of {budget} is stricter than was ever measured for {accounts:,} accounts: the bars are "
+        "raised as far as they can be, and more false alerts may come than it allows."
+    ]
+
+
+def gather(campaign: Group, slices: int, snapshot: Snapshot, features: Features, store: Store) -> Found:
+    """A campaign that was detected after `slices` slices, with its evidence."""
     members = campaign.members
     accounts = [features.subjects[i] for i in members]
     first, last = _span(accounts, features, store)
@@ -117,11 +167,11 @@ def _found(campaign: Judged, slices: int, snapshot: Snapshot, features: Features
         detected_at=format_time(int(features.edges[slices - 1])),
         first_seen=first,
         last_seen=last,
-        score=round(float(np.clip(campaign.likeness - 2 * campaign.error, 0, 1)), 4),
+        score=round(float(np.clip(campaign.score, 0, 1)), 4),
         p_value=round(campaign.p_value, 4),
         objective=objective(members, features),
         evidence=evidence_of(campaign, snapshot, features, store),
-        links=_drawn(members, snapshot, features),
+        links=drawn(campaign, snapshot, features),
     )
 
 
@@ -135,42 +185,9 @@ def _span(accounts: list[str], features: Features, store: Store) -> tuple[str, s
     return format_time(first), format_time(last)
 
 
-def _drawn(members: Index, snapshot: Snapshot, features: Features) -> list[tuple[str, str, str, float]]:
-    links = snapshot.links
-    inside = np.isin(links.a, members).astype(int) + np.isin(links.b, members)
-    touching = np.flatnonzero(inside >= 1)
-    # Links that lead outside are few and worth seeing; then each account's strongest.
-    order = touching[np.lexsort((-links.likeness[touching], inside[touching]))]
-    outside = order[inside[order] == 1][: DRAWN_LINKS // 10]
-    both = order[inside[order] == 2]
-    drawn = np.concatenate([outside, _spread(both, links.a, links.b, DRAWN_LINKS - len(outside))])
-    return [
-        (
-            features.subjects[links.a[i]],
-            features.subjects[links.b[i]],
-            snapshot.ties[links.tie[i]].kind,
-            round(float(np.clip(links.likeness[i], 0, 1)), 3),
-        )
-        for i in drawn
-    ]
-
-
-def _spread(chosen: Index, a: Index, b: Index, most: int) -> Index:
-    """At most `most` of `chosen` (strongest first), few for each account, so that a picture shows all of them."""
-    if len(chosen) <= most:
-        return chosen
-    used: dict[int, int] = {}
-    kept: list[int] = []
-    for limit in (3, 8, 1 << 30):
-        for i in chosen:
-            one, two = int(a[i]), int(b[i])
-            if used.get(one, 0) < limit and used.get(two, 0) < limit and len(kept) < most:
-                used[one] = used.get(one, 0) + 1
-                used[two] = used.get(two, 0) + 1
-                kept.append(i)
-        if len(kept) >= most // 2:
-            break
-    return np.unique(np.array(kept, dtype=np.intp))
+def related_groups(features: Features, snapshot: Snapshot, store: Store) -> list[RelatedGroup]:
+    """The openly related groups of a snapshot, with examples."""
+    return [_related(each, features, store) for each in snapshot.related]
 
 
 def _related(group: Related, features: Features, store: Store) -> RelatedGroup:
@@ -182,8 +199,7 @@ def _related(group: Related, features: Features, store: Store) -> RelatedGroup:
             Evidence(
                 kind="open relation",
                 summary=(
-                    f"{len(names):,} accounts are tied and ask alike, and say openly that they belong together: "
-                    f"{group.relation}."
+                    f"{len(names):,} accounts ask alike, and say openly that they belong together: {group.relation}."
                 ),
                 subjects=names[:400],
                 strength="strong",
@@ -194,36 +210,37 @@ def _related(group: Related, features: Features, store: Store) -> RelatedGroup:
 
 
 def _not_examined(features: Features, snapshot: Snapshot, exchanges: npt.NDArray[np.int64]) -> list[str]:
-    able = snapshot.questions.able
+    texts = snapshot.texts
     said = []
     if features.without_text:
         said.append(
             f"{features.without_text:,} exchanges carry no prompt text (metadata only, or prompts not logged): their "
             "accounts are counted, not compared by what they ask."
         )
-    few = int((~able & (exchanges > 0)).sum())
-    if few:
+    few = (texts < FEW_TEXTS) & (exchanges > 0)
+    if few.any():
         said.append(
-            f"{few:,} of {len(able):,} accounts sent fewer than {MIN_TEXTS} distinct opening prompts of five words "
-            f"or more ({int(exchanges[~able].sum()):,} exchanges): too few to compare."
+            f"{int(few.sum()):,} of {len(texts):,} accounts sent fewer than {FEW_TEXTS} distinct opening prompts of "
+            f"five words or more ({int(exchanges[few].sum()):,} exchanges): too few to tell whom they belong to."
         )
-    if able.sum() >= 2 and snapshot.questions.uniform:
+    if snapshot.uniform:
         said.append(
-            "All accounts ask much the same: strangers' prompts are no farther apart than those of one account at "
-            "different times, so nothing could be told from what is asked, and no account was compared."
+            "All accounts ask much the same: two prompts of one account have no more in common than those of "
+            "strangers, so nothing could be told from what is asked, and no account was compared."
         )
     elif 0 < snapshot.outside < MIN_OUTSIDE:
         said.append(
             f"Only {snapshot.outside:,} accounts that can be compared are outside the groups that ask alike; below "
             f"{MIN_OUTSIDE} there is nobody to compare a group with, and none is reported."
         )
+    elif 0 < int((texts > 0).sum()) < 2 * MIN_OUTSIDE:
+        said.append(
+            f"Only {int((texts > 0).sum()):,} accounts can be compared: of a campaign that is half of them or more, "
+            "there is nobody to compare a group with, and it is not reported."
+        )
     missing = [name for name, fact in _facts(features) if not len(fact.names)]
     if missing:
         said.append(f"The logs carry no {', no '.join(missing)}: ties of these kinds could not be seen.")
-    said.append(
-        "Groups that share nothing but their subject (no address, payment, TLS fingerprint, credential or passage) "
-        "are not reported: this version cannot tell them from people with one interest."
-    )
     said.append("Single accounts are not judged by themselves; use per-key limits for those.")
     return said
 

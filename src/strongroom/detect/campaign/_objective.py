@@ -11,6 +11,9 @@ from ._features import Features
 
 __all__ = ["objective"]
 
+MOST_TEXTS = 50_000
+"""Texts whose mean is taken."""
+
 _DESCRIPTIONS = {
     "code": "Write a Python function, program or SQL query. Fix this code. Implement an algorithm in C++.",
     "role play": "Imagine you are a character in a story. Act as a detective, pirate or teacher and stay in role.",
@@ -38,6 +41,8 @@ def objective(members: npt.NDArray[np.intp], features: Features) -> str:
             return _BY_FLAG[name]
     # Embeddings are not keyed, so any sketcher's descriptions can be compared with any site's texts.
     described = Sketcher(bytes(32)).sketch(list(_DESCRIPTIONS.values())).embedding / SCALE
-    everyone = features.sums.sum(axis=(0, 1)) / max(int(features.texts.sum()), 1)
-    theirs = features.sums[members].sum(axis=(0, 1)) / max(int(features.texts[members].sum()), 1)
+    vectors, owner = features.sample.embedding, features.sample.subject
+    rows = np.flatnonzero(np.isin(owner, members))[:MOST_TEXTS]
+    everyone = vectors[:: max(len(vectors) // MOST_TEXTS, 1)].mean(axis=0, dtype=np.float64)
+    theirs = vectors[rows].mean(axis=0, dtype=np.float64) if len(rows) else everyone
     return list(_DESCRIPTIONS)[int(np.argmax((described - described.mean(axis=0)) @ (theirs - everyone)))]

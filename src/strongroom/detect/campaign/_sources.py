@@ -1,0 +1,226 @@
+"""Finding a hidden common source: who draws part of their texts from one distribution, and what that is.
+
+Let b be how often everybody else touches each cell, and q how often a group does. Of a unit whose texts come, to the
+share w, from the group's source, the cells it touches have the likelihood ratio
+
+    Σ log(1 − w + w · q / b)        over the cells it touches, w chosen best: its *score*
+
+against somebody who has nothing to do with it. A source is found by going back and forth between the two questions,
+who belongs and what do they ask, until nothing changes (expectation maximisation with hard membership: Celeux and
+Govaert, Computational Statistics & Data Analysis 14, 1992). A member's own texts are left out of the q that it is
+measured by: nobody belongs to a group on the strength of their own.
+
+People come back to what is theirs; whoever works off a share of somebody else's list has no reason to. So a cell in
+which a unit has far more texts than its share of the source explains is its *own* and speaks against it, and a
+unit of whose texts in the source's cells more than `MAX_OWN` are of that kind is left out: learners of the subject,
+people who happen to work on something near it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ._touches import Touches
+
+__all__ = ["JOIN", "MIN_UNITS", "Source", "learn_once", "settle"]
+
+SHARES = (0.05, 0.1, 0.2, 0.4, 0.7, 0.95)
+"""The values of w that are tried."""
+SMOOTHING = 0.25
+"""Touches, for each cell, of everybody's distribution that are mixed into a group's."""
+JOIN = 3.0
+"""Score from which a unit belongs to a group."""
+OWN_RATIO = 0.02
+"""What a unit's own cell counts instead of q / b."""
+OWN_SIGMA = 2.5
+"""Standard deviations above its share of the source from which a cell is a unit's own."""
+MAX_OWN = 0.3
+CLUMPED = 3.0
+"""Times as many pairs of texts in one cell as the source explains, and standard deviations above, from which a unit's
+texts hang together as somebody's own do."""
+OF_THE_REST = (0.05, 0.7)
+"""The same two where the fullest cell of a unit's own is left out."""
+LIFT = 2.0
+"""q / b from which a cell belongs to the source."""
+CORE_LIFT = 4.0
+"""And from which it is hardly touched by anybody else: there members are compared, lest their own matter is."""
+MIN_UNITS = 4
+KNOWN = 0.8
+"""Share of two groups that are in both from which a search is taken to end where another did."""
+
+Index = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A group of units and what they have in common."""
+
+    units: Index
+    """Members, in order."""
+    score: Floats
+    """Log likelihood ratio of each unit of the traffic, member or not, (units,)."""
+    share: Floats
+    """Best w of each unit, (units,)."""
+    lift: Floats
+    """q / b of each cell, (cells,)."""
+    shared: Flags
+    """Entries that are not a unit's own, (entries,)."""
+    mannered: Flags
+    """Units that belong to it but for one cell that is full because of their manner of asking, (units,)."""
+
+    def holds(self, touches: Touches) -> Flags:
+        """Entries in the core of the source's cells that are not a unit's own, (entries,)."""
+        return self.shared & self.core(touches)
+
+    def core(self, touches: Touches) -> Flags:
+        """Entries in the core of the source's cells, (entries,)."""
+        return np.asarray(self.lift[touches.cell] > CORE_LIFT)
+
+
+def settle(
+    touches: Touches, start: Flags, *, known: Sequence[Flags] = (), rounds: int = 16, own: bool = True
+) -> Source | None:
+    """The source that a start settles into, or None when it falls apart or is on its way to one of `known`.
+
+    `start`: units to begin with; `own` False: does not look whether a cell is a unit's own, which finds whole
+    communities of interest.
+    """
+    search = _Search(touches, own)
+    member, seen = start.copy(), set[bytes]()
+    for _ in range(rounds):
+        search.learn(member)
+        new = search.score > JOIN
+        if own:
+            new &= search.dealt_out()
+        size = int(new.sum())
+        if size < MIN_UNITS or any(_agree(new, size, other) for other in known):
+            return None
+        state = new.tobytes()
+        if state in seen or np.array_equal(new, member):
+            return search.source(new)
+        seen.add(state)
+        member = new
+    return search.source(member)
+
+
+def _agree(one: Flags, size: int, other: Flags) -> bool:
+    common = int(np.count_nonzero(one & other))
+    return common > KNOWN * (size + int(np.count_nonzero(other)) - common)
+
+
+def learn_once(touches: Touches, member: Flags) -> Source:
+    """What `member` have in common, whether or not they belong together."""
+    search = _Search(touches, own=True)
+    search.learn(member)
+    return search.source(member)
+
+
+class _Search:
+    """The state of one search."""
+
+    def __init__(self, touches: Touches, own: bool) -> None:
+        self._touches, self._own = touches, own
+        self._shared = np.ones(len(touches.unit), dtype=bool)
+        self._share = np.full(touches.units, 0.5)
+        self._everywhere = touches.by_cell(np.ones(len(touches.unit)))
+        self.score: Floats = np.zeros(touches.units)
+
+    def learn(self, member: Flags) -> None:
+        """Learns the source of `member` and scores every unit by it."""
+        touches = self._touches
+        weight = (member[touches.unit] & self._shared).astype(np.float64)
+        theirs = member[touches.unit].astype(np.float64)
+        inside, outside = touches.by_cell(weight), self._everywhere - touches.by_cell(theirs)
+        total, prior = inside.sum(), SMOOTHING * touches.cells
+        self._base = (outside + 1) / (outside.sum() + touches.cells)
+        source = (inside + prior * self._base) / (total + prior)
+        self._lift = source / self._base
+        if self._own:
+            self._shared = self._not_own(weight)
+        self._score(member, inside, weight, total, prior)
+
+    def _not_own(self, weight: Floats) -> Flags:
+        touches, prior = self._touches, SMOOTHING * self._touches.cells
+        # By texts, for what is expected of a member is a number of texts; who sends many says more, not in proportion.
+        self._drawn = touches.by_cell(weight * touches.count / np.sqrt(np.maximum(touches.texts, 1))[touches.unit])
+        self._drawn *= (weight * touches.count).sum() / max(self._drawn.sum(), 1e-9)
+        expected = (self._drawn + prior * self._base) / (self._drawn.sum() + prior)
+        due = (touches.texts * np.maximum(self._share, 0.05))[touches.unit] * expected[touches.cell]
+        return np.asarray(touches.count - 1 <= due + OWN_SIGMA * np.sqrt(due) + 0.5)
+
+    def _score(self, member: Flags, inside: Floats, weight: Floats, total: float, prior: float) -> None:
+        touches = self._touches
+        shares = np.array(SHARES)
+        logs = np.log1p(shares[None, :] * (self._lift[:, None] - 1))
+        shared = touches.matrix(self._shared.astype(np.float64))
+        values = np.asarray(shared @ logs)
+        if self._own:
+            own = touches.by_unit((~self._shared).astype(np.float64))
+            values += own[:, None] * np.log1p(shares * (OWN_RATIO - 1))[None, :]
+        # Members again, by the source as it is without them.
+        rows = np.flatnonzero(member[touches.unit])
+        unit, cell = touches.unit[rows], touches.cell[rows]
+        without = total - touches.by_unit(weight)[unit]
+        base = self._base[cell]
+        ratio = (inside[cell] - weight[rows] + prior * base) / (without + prior) / base
+        ratio[~self._shared[rows]] = OWN_RATIO
+        members = np.flatnonzero(member)
+        place = np.searchsorted(members, unit)
+        for i, share in enumerate(SHARES):
+            logs_of = np.log1p(share * (ratio - 1))
+            values[members, i] = np.bincount(place, weights=logs_of, minlength=len(members))
+        best = values.argmax(axis=1)
+        self.score = np.maximum(values[np.arange(len(values)), best], 0)
+        self._share = np.where(self.score > 0, shares[best], SHARES[0])
+
+    def dealt_out(self) -> Flags:
+        """Whether a unit's texts in the source's cells are spread over them as a share of a list would be, (units,)."""
+        count, _, chance = self._in_source()
+        return self._spread(count, chance, MAX_OWN, CLUMPED)
+
+    def mannered(self) -> Flags:
+        """Whether they are, and all the better, once the fullest cell of a unit's own is left out, (units,).
+
+        One cell may be full because of somebody's manner of asking.
+        """
+        _, rest, chance = self._in_source()
+        return (self.score > JOIN) & self._spread(rest, chance, *OF_THE_REST)
+
+    def _in_source(self) -> tuple[Floats, Floats, float]:
+        """Texts of each entry in the source's cells, the same without the fullest cell of a unit's own, and the chance
+        that two texts that are drawn from the source fall into one cell."""
+        touches = self._touches
+        inside = self._lift > LIFT
+        drawn = self._drawn * inside
+        chance = float(((drawn / max(drawn.sum(), 1e-9)) ** 2).sum())
+        count = inside[touches.cell] * touches.count
+        fullest = np.zeros(touches.units)
+        np.maximum.at(fullest, touches.unit, count * ~self._shared)
+        rest = np.where((count == fullest[touches.unit]) & ~self._shared, 0, count)
+        return count, rest, chance
+
+    def _spread(self, count: Floats, chance: float, most_own: float, clumped: float) -> Flags:
+        """Whether few of `count` texts in each entry are in cells of the unit's own, and few pairs in one cell."""
+        touches = self._touches
+        texts = touches.by_unit(count)
+        own = touches.by_unit(count * ~self._shared) / np.maximum(texts, 1)
+        # Of n texts that are drawn from the source, n (n - 1) times `chance` ordered pairs are expected in one cell.
+        expected = texts * (texts - 1) * chance
+        pairs = touches.by_unit(count * np.maximum(touches.count - 1, 0))
+        return np.asarray((own <= most_own) & (pairs <= clumped * (expected + np.sqrt(2 * expected + 1))))
+
+    def source(self, member: Flags) -> Source:
+        return Source(
+            units=np.flatnonzero(member),
+            score=self.score,
+            share=self._share,
+            lift=self._lift,
+            shared=self._shared,
+            mannered=self.mannered() if self._own else np.zeros(len(member), dtype=bool),
+        )
