@@ -21,9 +21,11 @@ from strongroom.core.errors import InputError, StrongroomError, UsageError
 from ._logs import PassphraseFile, passphrase_for
 from ._options import Json, SiteOption, check_writable, given_site, window_of, write_output
 from ._output import print_json, print_notice, stdout, watching
+from ._watch import EVERY, check_watch, go_on, pause_of
 
 if TYPE_CHECKING:
     from strongroom.core.records import Entry, Verdict
+    from strongroom.detect.campaign import AlertBudget
     from strongroom.hunt.circumstances import Circumstances
     from strongroom.ingest.reader import Reader
     from strongroom.site import Site
@@ -55,15 +57,26 @@ def hunt(
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=0, max=256, help="Processes; 0 chooses.")] = 0,
     passphrase_file: PassphraseFile = None,
+    alert_budget: Annotated[
+        str, typer.Option(metavar="N/DURATION", help="False alerts that are acceptable, such as 1/30d.")
+    ] = "",
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Measure which campaigns would be found here: minutes.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on: read what is added, tell what is new.")] = False,
+    every: Annotated[str, typer.Option(metavar="DURATION", help="With --watch: from cycle to cycle.")] = EVERY,
+    each_cycle: Annotated[bool, typer.Option("--each-cycle", help="With --watch: tell every cycle too.")] = False,
 ) -> None:
     """Find accounts that copy the model together. Exit 0: none found, 1: found.
 
     Needs no site: without one the hunt works in a temporary one, which is removed when it ends. An interrupted
-    hunt continues when the same command is given again.
+    hunt continues when the same command is given again. With --watch it goes on until it is interrupted.
     """
     words = list(logs or [])
+    check_watch(words, watch=watch, every=every, each_cycle=each_cycle, sensitivity=sensitivity)
     reader = _reader(format, map or [])
     window = window_of(since, until)
+    budget = _budget(alert_budget)
     check_outputs({"--report": report, "--csv": csv, "--rejects": rejects}, words)
     reading = [format, *sorted(map or [])]
     with _site(given_site(context, site), words, reading) as opened, _rejects(opened, rejects) as places:
@@ -73,27 +86,28 @@ def hunt(
         record = _recording(opened, passphrase_file, unrecorded.append)
         from strongroom.ingest import Settings, readable
 
+        asked = Hunt(
+            words=words,
+            store=opened.site.store,
+            settings=Settings(
+                opened.site.sketch_key, opened.site.configuration.keep_text, since=window[0], until=window[1]
+            ),
+            command=shlex.join(["strongroom", *(readable(word) for word in sys.argv[1:])]),
+            version=__version__,
+            site="" if opened.temporary else str(opened.site.path),
+            reader=reader,
+            rejects=places,
+            rejects_path=places.name,
+            workers=workers or None,
+            budget=budget,
+            sensitivity=sensitivity,
+            configuration=opened.site.configuration_digest,
+            record=record,
+        )
+        if watch:
+            go_on(asked, unrecorded, pause=pause_of(every), json=json, each_cycle=each_cycle, report=report, csv=csv)
         with watching() as watcher:
-            verdict, circumstances = run_hunt(
-                Hunt(
-                    words=words,
-                    store=opened.site.store,
-                    settings=Settings(
-                        opened.site.sketch_key, opened.site.configuration.keep_text, since=window[0], until=window[1]
-                    ),
-                    command=shlex.join(["strongroom", *(readable(word) for word in sys.argv[1:])]),
-                    version=__version__,
-                    site="" if opened.temporary else str(opened.site.path),
-                    reader=reader,
-                    rejects=places,
-                    rejects_path=places.name,
-                    workers=workers or None,
-                    configuration=opened.site.configuration_digest,
-                    record=record,
-                ),
-                now(),
-                watcher,
-            )
+            verdict, circumstances = run_hunt(asked, now(), watcher)
     publish(verdict, circumstances, json=json, report=report, csv=csv)
     for error in unrecorded:  # hours of work are shown first
         error.message = f"this hunt is not on record: {error.message}"
@@ -230,6 +244,14 @@ def _unwritable(path: Path, error: OSError) -> StrongroomError:
     return StrongroomError(
         f"the rejects file cannot be written: {error.strerror}", where=str(path), next="check space and permissions"
     )
+
+
+def _budget(text: str) -> AlertBudget | None:
+    if not text:
+        return None
+    from strongroom.detect.campaign import parse_budget
+
+    return parse_budget(text)
 
 
 def _reader(format: str, mapping: list[str]) -> Reader | None:

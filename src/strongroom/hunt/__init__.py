@@ -3,7 +3,21 @@
 from ._csv import render_csv
 from ._html import render_html
 from ._hunt import Hunt, Watcher, run_hunt
+from ._live import CampaignEvent, Cycle, CycleEvent, LiveHunt
 from ._remember import dismiss
-from ._terminal import print_verdict
+from ._terminal import print_change, print_verdict
 
-__all__ = ["Hunt", "Watcher", "dismiss", "print_verdict", "render_csv", "render_html", "run_hunt"]
+__all__ = [
+    "CampaignEvent",
+    "Cycle",
+    "CycleEvent",
+    "Hunt",
+    "LiveHunt",
+    "Watcher",
+    "dismiss",
+    "print_change",
+    "print_verdict",
+    "render_csv",
+    "render_html",
+    "run_hunt",
+]

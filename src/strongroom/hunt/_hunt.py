@@ -15,7 +15,7 @@ import msgspec
 from strongroom.core.clock import format_time
 from strongroom.core.ids import new_id
 from strongroom.core.records import Campaign, Entry, Finding, Verdict, Window
-from strongroom.detect.campaign import Found, Result, find_campaigns
+from strongroom.detect.campaign import AlertBudget, Found, Result, find_campaigns
 from strongroom.ingest import IngestReport, Progress, Settings, SourceReport, ingest
 from strongroom.ingest.reader import Reader
 from strongroom.store import Store
@@ -23,7 +23,7 @@ from strongroom.store import Store
 from ._remember import Earlier, earlier_campaigns, match
 from .circumstances import Circumstances, InputFile, Link, Picture
 
-__all__ = ["Hunt", "Watcher", "run_hunt"]
+__all__ = ["Hunt", "Watcher", "campaign_of", "circumstances_of", "remember", "run_hunt", "verdict_of"]
 
 TECHNIQUES = ["AML.T0024.002"]
 """MITRE ATLAS: Exfiltration via AI Inference API: Extract AI Model."""
@@ -58,6 +58,9 @@ class Hunt:
     rejects: IO[str] | None = None
     rejects_path: str = ""
     workers: int | None = None
+    budget: AlertBudget | None = None
+    sensitivity: bool = False
+    """Measure which campaigns would be found."""
     configuration: str = ""
     """`sha256:` of the site's configuration file."""
     record: Callable[[Entry], object] | None = None
@@ -81,27 +84,38 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
             progress=watcher.reading,
             workers=hunt.workers,
         )
-    since, until = hunt.settings.since, hunt.settings.until
-    result = find_campaigns(hunt.store, since=since, until=until, progress=watcher.step)
+    result = find_campaigns(
+        hunt.store,
+        since=hunt.settings.since,
+        until=hunt.settings.until,
+        budget=hunt.budget,
+        sensitivity=hunt.sensitivity,
+        progress=watcher.step,
+    )
     earlier = earlier_campaigns(hunt.store)
     found = result.campaigns if result else []
     same = match(found, earlier)
-    campaigns = [_campaign(one, known, now, hunt.site) for one, known in zip(found, same, strict=True)]
-    verdict = _verdict(result, campaigns, report)
-    circumstances = Circumstances(
+    campaigns = [campaign_of(one, known, now, hunt.site) for one, known in zip(found, same, strict=True)]
+    verdict = verdict_of(result, campaigns, report)
+    circumstances = circumstances_of(hunt, report, result, campaigns, now, time.monotonic() - started)
+    remember(hunt, report, verdict, now)
+    return verdict, circumstances
+
+
+def circumstances_of(
+    hunt: Hunt, report: IngestReport, result: Result | None, campaigns: list[Campaign], now: int, seconds: float
+) -> Circumstances:
+    """`campaigns` in the order of the result's."""
+    return Circumstances(
         created=format_time(now),
         version=hunt.version,
         command=hunt.command,
         inputs=[_input(source) for source in report.sources[:MAX_INPUTS]],
         rejects_file=hunt.rejects_path if report.rejects_written else "",
-        seconds=round(time.monotonic() - started, 1),
+        seconds=round(seconds, 1),
         site=hunt.site,
-        **_pictures(hunt.store, result, campaigns, since, until),
+        **_pictures(hunt.store, result, campaigns, hunt.settings.since, hunt.settings.until),
     )
-    _remember(hunt.store, verdict, now)
-    if hunt.record is not None:
-        hunt.record(_entry(hunt, report, verdict, now))
-    return verdict, circumstances
 
 
 def _entry(hunt: Hunt, report: IngestReport, verdict: Verdict, now: int) -> Entry:
@@ -136,7 +150,8 @@ def _input(source: SourceReport) -> InputFile:
     )
 
 
-def _campaign(found: Found, same: Earlier | None, now: int, site: str) -> Campaign:
+def campaign_of(found: Found, same: Earlier | None, now: int, site: str) -> Campaign:
+    """What is told of a campaign; `same` is what was told of it before."""
     return Campaign(
         id=same.id if same else new_id("cmp", now),
         accounts=found.accounts,
@@ -175,7 +190,8 @@ def _recommended(found: Found, site: str) -> list[str]:
     return steps
 
 
-def _verdict(result: Result | None, campaigns: list[Campaign], report: IngestReport) -> Verdict:
+def verdict_of(result: Result | None, campaigns: list[Campaign], report: IngestReport) -> Verdict:
+    """`campaigns` beside what was looked at; None for nothing."""
     not_examined = list(result.not_examined) if result else ["The window holds no exchange."]
     return Verdict(
         exchanges=result.exchanges if result else 0,
@@ -223,7 +239,14 @@ def _pictures(
     return {"days": days, "exchanges_per_day": [counts.get(date, 0) for date in dates], "pictures": pictures}
 
 
-def _remember(store: Store, verdict: Verdict, now: int) -> None:
+def remember(hunt: Hunt, report: IngestReport, verdict: Verdict, now: int) -> None:
+    """Into the store, and on record where there is a ledger."""
+    _store(hunt.store, verdict, now)
+    if hunt.record is not None:
+        hunt.record(_entry(hunt, report, verdict, now))
+
+
+def _store(store: Store, verdict: Verdict, now: int) -> None:
     """One commit, so that a verdict that is there has its campaigns, and each campaign its finding."""
     hunt = new_id("fnd", now)
     rows: list[dict[str, Any]] = []

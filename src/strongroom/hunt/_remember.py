@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from strongroom.core.errors import InputError, UsageError
 from strongroom.core.ids import check_id
@@ -17,6 +19,33 @@ MORE = 1.2
 """A dismissed campaign speaks again when its accounts or its exchanges grew by this factor."""
 
 
+class Seen(Protocol):
+    """A campaign as far as it matters here."""
+
+    @property
+    def accounts(self) -> list[str]: ...
+
+    @property
+    def exchanges(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was last said of a campaign."""
+
+    accounts: frozenset[str]
+    exchanges: int
+    detected_at: str
+
+    def outgrown(self, found: Seen) -> bool:
+        """Whether `found` is so much more than this that it is said again."""
+        return (
+            len(found.accounts) > MORE * len(self.accounts)
+            or len(set(found.accounts) - self.accounts) > (MORE - 1) * len(self.accounts)
+            or found.exchanges > MORE * self.exchanges
+        )
+
+
 @dataclass(frozen=True)
 class Earlier:
     """A campaign as it was last reported, and as it was dismissed, if it was."""
@@ -26,17 +55,13 @@ class Earlier:
     exchanges: int
     kinds: frozenset[str]
     dismissed: bool
+    told: Told = field(default_factory=lambda: Told(frozenset(), 0, ""))
+    """As it was reported last, dismissed or not."""
 
     def silences(self, found: Found) -> bool:
         """Whether `found` is this campaign, dismissed, and nothing new."""
         kinds = {evidence.kind for evidence in found.evidence}
-        return (
-            self.dismissed
-            and kinds <= self.kinds
-            and len(found.accounts) <= MORE * len(self.accounts)
-            and len(set(found.accounts) - self.accounts) <= (MORE - 1) * len(self.accounts)
-            and found.exchanges <= MORE * self.exchanges
-        )
+        return self.dismissed and kinds <= self.kinds and not Told(self.accounts, self.exchanges, "").outgrown(found)
 
 
 def earlier_campaigns(store: Store) -> list[Earlier]:
@@ -53,12 +78,13 @@ def earlier_campaigns(store: Store) -> list[Earlier]:
                 exchanges=known["exchanges"],
                 kinds=frozenset(evidence["kind"] for evidence in known["evidence"]),
                 dismissed=identifier in dismissed,
+                told=Told(frozenset(document["accounts"]), document["exchanges"], document["detected_at"]),
             )
         )
     return found[::-1]
 
 
-def match(found: list[Found], earlier: list[Earlier]) -> list[Earlier | None]:
+def match(found: Sequence[Seen], earlier: list[Earlier]) -> list[Earlier | None]:
     """For each campaign the earlier one that it is, by its accounts. No earlier one is two: most in common first."""
     pairs = []
     for place, one in enumerate(found):

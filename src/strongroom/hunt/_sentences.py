@@ -80,6 +80,7 @@ _MEASURES = {
     "largest_p_value": "Largest p-value that counts",
     "accounts_compared": "Accounts that could be compared",
     "measured": "Measured by simulated insertions into this traffic",
+    "alert_budget": "Alert budget, in false campaigns",
 }
 _TECHNIQUES = {
     "AML.T0024": "Exfiltration via AI Inference API",
@@ -274,8 +275,25 @@ def skipped_in_words(verdict: Verdict) -> list[tuple[str, int]]:
 def sensitivity_rows(sensitivity: dict[str, Any]) -> list[tuple[str, str]]:
     """`sensitivity` flattened to label and value; `summary`, where it has one, is not among them."""
     rows: list[tuple[str, str]] = []
-    _flatten("", {key: value for key, value in sensitivity.items() if key != "summary"}, rows)
-    return rows
+    trials = [_trial(each) for each in _trials(sensitivity)]
+    told = {"summary", "trials"} if trials and None not in trials else {"summary"}
+    _flatten("", {key: value for key, value in sensitivity.items() if key not in told}, rows)
+    return rows + [row for row in trials if row is not None and "trials" in told]
+
+
+def _trials(sensitivity: dict[str, Any]) -> list[dict[str, Any]]:
+    trials = sensitivity.get("trials")
+    return trials if isinstance(trials, list) and all(isinstance(each, dict) for each in trials) else []
+
+
+def _trial(trial: dict[str, Any]) -> tuple[str, str] | None:
+    """How often campaigns of one size were found; None for a dictionary of another kind."""
+    names = ("accounts", "prompts_per_account", "found", "trials")
+    counts = [number(count) for key in names if isinstance(count := trial.get(key), int)]
+    if len(counts) < len(names):
+        return None
+    accounts, prompts, found, trials = counts
+    return f"Made campaigns of {accounts} accounts, {prompts} prompts each", f"{found} of {trials} found"
 
 
 def _flatten(label: str, value: Any, rows: list[tuple[str, str]]) -> None:

@@ -13,13 +13,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.core.records import Verdict
+from strongroom.core.records import Campaign, Verdict
 
 from ._sentences import exact, headline, lead, open_campaigns
-from ._terminal_sections import Bullets, Facts, Lines, Section, sections
+from ._terminal_sections import Bullets, Facts, Lines, Section, sections, told
 from .circumstances import Circumstances
 
-__all__ = ["print_verdict"]
+__all__ = ["print_change", "print_verdict"]
 
 _MAX_WIDTH = 110
 """Longer lines are hard to read; a wider terminal gets a margin."""
@@ -32,6 +32,12 @@ def print_verdict(verdict: Verdict, circumstances: Circumstances, console: Conso
         _paint(verdict, parts, console)
     else:
         _write(verdict, parts, console)
+
+
+def print_change(campaign: Campaign, change: str, console: Console) -> None:
+    """Print one campaign that a watch tells, under what happened to it."""
+    paint = _paint_sections if console.is_terminal else _write_sections
+    paint([told(campaign, change)], console)
 
 
 def _fit(line: str, console: Console) -> str:
@@ -47,6 +53,13 @@ def _write(verdict: Verdict, parts: list[Section], console: Console) -> None:
         console.out(_fit(line.rstrip(), console), highlight=False)
 
     out(" ".join([headline(verdict), *lead(verdict, exact)]))
+    _write_sections(parts, console)
+
+
+def _write_sections(parts: list[Section], console: Console) -> None:
+    def out(line: str) -> None:
+        console.out(_fit(line.rstrip(), console), highlight=False)
+
     for section in parts:
         out("")
         out(section.title)
@@ -72,6 +85,11 @@ def _paint(verdict: Verdict, parts: list[Section], console: Console) -> None:
     answer = [_text(headline(verdict), console, style), *(_text(line, console) for line in lead(verdict, exact))]
     console.print()
     console.print(Padding(Group(*answer), (0, 2)), width=width)
+    _paint_sections(parts, console)
+
+
+def _paint_sections(parts: list[Section], console: Console) -> None:
+    width = min(console.width, _MAX_WIDTH)
     for section in parts:
         console.print()
         content = Group(*(_part(part, console) for part in section.parts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from strongroom.core.records import Campaign, Evidence, Verdict
 
@@ -28,7 +28,7 @@ from ._sentences import (
 from ._visible import name, sentence
 from .circumstances import Circumstances
 
-__all__ = ["Bullets", "Facts", "Lines", "Section", "sections"]
+__all__ = ["Bullets", "Facts", "Lines", "Section", "sections", "told"]
 
 MAX_CAMPAIGNS = 10
 MAX_NAMES = 8
@@ -92,6 +92,11 @@ def sections(verdict: Verdict, circumstances: Circumstances) -> list[Section]:
         parts.append(reasons)
     parts.append(_examined(verdict, circumstances))
     return parts
+
+
+def told(campaign: Campaign, change: str) -> Section:
+    """One campaign alone, as a watch tells it; `change` is what happened to it."""
+    return replace(_campaign(campaign, 1, 1), title=f"{change}: {name(campaign.id)}")
 
 
 def _truth(circumstances: Circumstances) -> Section:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from strongroom.core import records
+from strongroom.hunt import CampaignEvent, CycleEvent
 
 from .schemas import problems, resolve, schema, valid
 
@@ -22,6 +23,8 @@ CONTRACTS: list[tuple[type[msgspec.Struct], str, str]] = [
     (records.Campaign, "hunt-1.json", "#/$defs/campaign"),
     (records.RelatedGroup, "hunt-1.json", "#/$defs/related_group"),
     (records.FlaggedAccount, "hunt-1.json", "#/$defs/flagged_account"),
+    (CampaignEvent, "watch-1.json", "#/$defs/campaign_event"),
+    (CycleEvent, "watch-1.json", "#/$defs/cycle_event"),
 ]
 EACH = pytest.mark.parametrize(("struct", "file", "pointer"), CONTRACTS, ids=lambda each: getattr(each, "__name__", ""))
 
@@ -107,6 +110,26 @@ EMPTY = records.Verdict(
     sensitivity={},
     not_examined=["The window holds no exchange."],
 )
+
+EVENTS = [
+    CampaignEvent(change="new", time=NOW, campaign=CAMPAIGN),
+    CycleEvent(
+        time=NOW,
+        read_to="",
+        new=0,
+        exchanges=0,
+        accounts=0,
+        skipped={"not JSON": 1},
+        campaigns=0,
+        full=False,
+        seconds=0.1,
+    ),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: str(event.event))
+def test_events_of_a_watch_are_as_their_schema_says(event: msgspec.Struct) -> None:
+    assert problems("watch-1.json", msgspec.to_builtins(event)) == []
 
 
 def document(name: str) -> Any:

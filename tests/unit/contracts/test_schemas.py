@@ -20,6 +20,7 @@ CONTRACTS = {
     "ids-1.json",
     "ledger-entry-1.json",
     "site-1.json",
+    "watch-1.json",
 }
 
 

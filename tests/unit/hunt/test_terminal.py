@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from strongroom.core.records import Window
-from strongroom.hunt._sentences import odds
+from strongroom.hunt._sentences import odds, sensitivity_rows
 from strongroom.hunt._terminal import print_verdict
 from strongroom.hunt._visible import cut, visible
 
@@ -152,3 +152,18 @@ def test_a_window_without_times_is_not_invented() -> None:
     verdict, circumstances = verdicts.no_campaign()
     text = shown((msgspec.structs.replace(verdict, window=Window("", "")), circumstances))
     assert "From: not known" in text
+
+
+def test_trials_of_made_campaigns_are_told_a_line_each() -> None:
+    trial = {"accounts": 1_600, "prompts_per_account": 10, "found": 19, "trials": 20}
+    rows = sensitivity_rows({"measured": True, "alert_budget": "1 in 30 days", "summary": "…", "trials": [trial]})
+    assert rows == [
+        ("Measured by simulated insertions into this traffic", "yes"),
+        ("Alert budget, in false campaigns", "1 in 30 days"),
+        ("Made campaigns of 1,600 accounts, 10 prompts each", "19 of 20 found"),
+    ]
+
+
+@pytest.mark.parametrize("trials", [None, 7, "text", [], [1], [{"accounts": 3}], [{"found": None}]])
+def test_trials_of_another_kind_are_no_error(trials: object) -> None:
+    assert all(label and isinstance(value, str) for label, value in sensitivity_rows({"trials": trials}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -56,11 +57,25 @@ def serve() -> Iterator[Callable[[Handler], Loopback]]:
         yield start
 
 
+def _read_request(connection: socket.socket) -> None:
+    """Head and body: an answer before the body was read could end in a reset."""
+    read = b""
+    while b"\r\n\r\n" not in read:
+        read += (part := connection.recv(65_536))
+        if not part:
+            return
+    head, _, body = read.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+    left = int(length[1]) - len(body) if length else 0
+    while left > 0 and (part := connection.recv(65_536)):
+        left -= len(part)
+
+
 def answering(answer: bytes, then: bytes = b"", every: float = 0.0) -> Handler:
     """Reads a request, sends `answer`, and then `then` for ever."""
 
     def handler(connection: socket.socket) -> None:
-        connection.recv(65_536)
+        _read_request(connection)
         connection.sendall(answer)
         while then:
             connection.sendall(then)
