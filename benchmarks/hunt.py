@@ -3,9 +3,11 @@
 The rows are simulated in the form of the store (random subjects per account, a template campaign of 200
 accounts), because making ten million texts would take longer than searching them. Each size is searched in a
 process of its own, which reports its time and its peak memory; the bare limit is one scan of the columns that
-the search needs.
+the search needs. Then a watch goes on from there: cycles with as many new rows as a minute brings.
 
-    python benchmarks/hunt.py [MILLIONS…]
+    python benchmarks/hunt.py [watch] [MILLIONS…]
+
+With `watch` there is no search, only the watch.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ import numpy as np
 import pyarrow as pa
 from report import record, table
 
-from strongroom.detect.campaign import find_campaigns
+from strongroom.detect.campaign import Watch, find_campaigns
 from strongroom.store import EXCHANGES, Store
 
 START, DAYS = 1_793_491_200_000_000, 14
 BATCH = 131_072
+CYCLES = 12
 
 
 def fill(store: Store, rows: int, accounts: int, seed: int = 1) -> None:
@@ -101,42 +104,66 @@ def search(root: Path) -> None:
     print(json.dumps({"scan": scan, "search": seconds, "found": found, "gib": memory}))
 
 
-def main(sizes: list[float]) -> None:
-    rows = []
+def watch(root: Path, accounts: int) -> None:
+    """In a process of its own: a full cycle, then short ones, each with a minute's share of the rows; prints JSON."""
+    store = Store(root)
+    live = Watch(store)
+    seconds = []
+    for cycle in range(1 + CYCLES):
+        started = time.perf_counter()
+        live.cycle()
+        seconds.append(time.perf_counter() - started)
+        assert live.full == (cycle == 0)
+        if not cycle:
+            rows = live.new // (DAYS * 24 * 60)
+        fill(store, rows, accounts, seed=100 + cycle)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+    print(json.dumps({"rows": rows, "full": seconds[0], "cycles": seconds[1:], "turns": live.turns, "gib": memory}))
+
+
+def measured(*words: str) -> dict[str, object]:
+    done = subprocess.run([sys.executable, __file__, *words], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def sizes_of(millions: float) -> tuple[int, int]:
+    count = int(millions * 1e6)
+    return count, min(20_000, max(count // 100, 400))
+
+
+def main(sizes: list[float], *, only_watch: bool = False) -> None:
+    searches, cycles = [], []
     for millions in sizes:
-        count = int(millions * 1e6)
-        accounts = min(20_000, max(count // 100, 400))
+        count, accounts = sizes_of(millions)
         with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as folder:
             fill(Store(Path(folder)), count, accounts)
-            done = subprocess.run(
-                [sys.executable, __file__, "--search", folder], check=True, capture_output=True, text=True
-            )
-            got = json.loads(done.stdout)
-        rows.append(
-            [
-                f"{count:,}",
-                f"{accounts:,}",
-                f"{got['search']:.1f}",
-                f"{got['scan']:.1f}",
-                f"{got['search'] / got['scan']:.1f}",
-                f"{got['gib']:.2f}",
-                f"{got['found']} of 200",
-            ]
-        )
-    header = [
-        "exchanges",
-        "accounts",
-        "search, s",
-        "one scan of its columns, s",
-        "ratio",
-        "peak memory, GiB",
-        "campaign found",
-    ]
-    record("hunt", table(header, rows))
+            if not only_watch:
+                searches.append(search_row(count, accounts, measured("--search", folder)))
+            cycles.append(cycle_row(count, accounts, measured("--watch", folder, str(accounts))))
+    if searches:
+        header = ["exchanges", "accounts", "search, s", "one scan of its columns, s", "ratio", "peak memory, GiB"]
+        record("hunt", table([*header, "campaign found"], searches))
+    header = ["exchanges", "accounts", "new in a cycle", "full cycle, s", "cycle, median, s", "longest, s"]
+    record("watch", table([*header, "cycles until all starts are tried", "peak memory, GiB"], cycles))
+
+
+def search_row(count: int, accounts: int, got) -> list[str]:
+    ratio = got["search"] / got["scan"]
+    timed = [f"{got['search']:.1f}", f"{got['scan']:.1f}", f"{ratio:.1f}"]
+    return [f"{count:,}", f"{accounts:,}", *timed, f"{got['gib']:.2f}", f"{got['found']} of 200"]
+
+
+def cycle_row(count: int, accounts: int, got) -> list[str]:
+    cycles = [f"{np.median(got['cycles']):.2f}", f"{max(got['cycles']):.2f}"]
+    rest = [f"{got['turns']}", f"{got['gib']:.2f}"]
+    return [f"{count:,}", f"{accounts:,}", f"{got['rows']:,}", f"{got['full']:.1f}", *cycles, *rest]
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--search"]:
         search(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["--watch"]:
+        watch(Path(sys.argv[2]), int(sys.argv[3]))
     else:
-        main([float(word) for word in sys.argv[1:]] or [0.1, 1, 10])
+        words = [word for word in sys.argv[1:] if word != "watch"]
+        main([float(word) for word in words] or [0.1, 1, 10], only_watch="watch" in sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Runs every benchmark, one after the other, each in a process of its own."""
+"""Runs every benchmark, one after the other, each in a process of its own. `campaigns` is a directory."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("ingest", "hunt", "detection", "ledger")
+NAMES = ("ingest", "hunt", "campaigns", "budget", "attacker", "ledger", "scale")
 
 if __name__ == "__main__":
     here = Path(__file__).parent
-    runs = {name: subprocess.run([sys.executable, here / f"{name}.py"], check=False) for name in NAMES}
+    places = {name: here / name if (here / name).is_dir() else here / f"{name}.py" for name in NAMES}
+    runs = {name: subprocess.run([sys.executable, place], check=False) for name, place in places.items()}
     failed = [name for name, run in runs.items() if run.returncode]
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
