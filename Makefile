@@ -1,4 +1,4 @@
-.PHONY: demo test lint unit torture bench lock clean
+.PHONY: demo test spark lint unit torture bench lock clean
 
 demo: ## environment from the lock, then the main job on simulated traffic
 	@scripts/venv run
@@ -10,7 +10,11 @@ test: ## everything that must hold: tests, ruff, mypy strict, import contracts
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/python -m pytest -m "not torture" src tests
+	.venv/bin/python -m pytest -m "not torture and not spark" src tests
+
+spark: ## the same queries on Spark as on DuckDB; needs Java 17, and installs PySpark (460 MB) beside .venv
+	@scripts/venv spark
+	.venv-spark/bin/python -m pytest -m spark tests/interop/test_spark*.py
 
 torture: ## kill -9 loops, fuzzing, soaks; results go to docs/reliability.md
 	@scripts/venv dev
@@ -18,6 +22,7 @@ torture: ## kill -9 loops, fuzzing, soaks; results go to docs/reliability.md
 
 bench: ## ours, peers, the bare limit, and ratios; results go to docs/benchmarks.md
 	@scripts/venv dev
+	@scripts/venv spark
 	.venv/bin/python benchmarks/run.py
 
 lock: ## resolve the dependencies anew and pin them with hashes
@@ -25,4 +30,4 @@ lock: ## resolve the dependencies anew and pin them with hashes
 	scripts/lock
 
 clean:
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-spark dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
