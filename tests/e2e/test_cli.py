@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,8 @@ WORDS = [
     for a in ("ba", "ko", "mi", "ru", "te", "lo", "sa", "vi")
     for b in ("dan", "lor", "mek", "nis", "pol", "rut")
 ]
+EXCHANGES = 45
+"""Of each account. With fewer, how many texts are compared depends on the site's key, and so does what is found."""
 TEMPLATE = "You are a careful expert. Read the task below and answer it in full detail. Task: {} End of the task."
 
 
@@ -57,13 +60,15 @@ def write_log(path: Path, *, campaign: int, honest: int = 60, seed: int = 1) -> 
     names = [f"camp_{i}" for i in range(campaign)]
     for account in [f"user_{i}" for i in range(honest)] + names:
         own = pool if account.startswith("camp") else [*rng.sample(WORDS, 6), *rng.choice(TOPICS).split()]
-        for exchange in range(30):
+        for exchange in range(EXCHANGES):
             text = f"{rng.choice(VERBS)} {' '.join(rng.choices(own, k=14))} {exchange}"
             lines.append(
                 {
                     "time": f"2026-11-{1 + exchange % 14:02d}T{rng.randrange(24):02d}:{rng.randrange(60):02d}:00.000Z",
                     "account": account,
-                    "client_address": f"203.0.113.{hash(account) % 200}" if not account.startswith("camp") else None,
+                    "client_address": f"203.0.113.{zlib.crc32(account.encode()) % 200}"
+                    if account not in names
+                    else None,
                     "messages": [{"role": "user", "content": TEMPLATE.format(text) if account in names else text}],
                     "output_tokens": 100,
                 }
@@ -89,8 +94,8 @@ def test_a_campaign_exits_1_with_a_verdict_report_and_csv(tmp_path: Path) -> Non
     verdict = msgspec.json.decode(done.stdout, type=Verdict)
     (campaign,) = verdict.campaigns
     assert sorted(campaign.accounts) == sorted(names)
-    assert campaign.exchanges == 600
-    assert campaign.tokens_out == 60_000
+    assert campaign.exchanges == 20 * EXCHANGES
+    assert campaign.tokens_out == 20 * EXCHANGES * 100
     assert campaign.first_seen <= campaign.detected_at
     assert {"template", "distribution"} <= {evidence.kind for evidence in campaign.evidence}
     assert all(example.where.startswith("a.jsonl:") for evidence in campaign.evidence for example in evidence.examples)
@@ -156,7 +161,7 @@ def test_the_window_limits_what_is_examined(tmp_path: Path) -> None:
     verdict = json.loads(done.stdout)
     assert verdict["window"]["start"] >= "2026-11-03"
     assert verdict["window"]["end"] < "2026-11-05"
-    assert verdict["skipped"]["outside the window"] == 60 * 30 - verdict["exchanges"]
+    assert verdict["skipped"]["outside the window"] == 60 * EXCHANGES - verdict["exchanges"]
 
 
 def test_stdin_csv_and_a_mapping(tmp_path: Path) -> None:
@@ -218,10 +223,10 @@ def test_bad_records_are_counted_and_their_places_written(tmp_path: Path) -> Non
         file.write(json.dumps({"time": "1970-01-01T00:00:00Z", "account": "x", "prompt": secret}).encode() + b"\n")
     done = run("hunt", "a.jsonl", "--json", "--rejects", "rejects.jsonl", cwd=tmp_path, code=0)
     verdict = json.loads(done.stdout)
-    assert verdict["exchanges"] == 1800
+    assert verdict["exchanges"] == 60 * EXCHANGES
     assert sum(verdict["skipped"].values()) == 3
     rejects = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
-    assert [reject["place"] for reject in rejects] == [1801, 1802, 1803]
+    assert [reject["place"] for reject in rejects] == [60 * EXCHANGES + i for i in (1, 2, 3)]
     assert secret not in (tmp_path / "rejects.jsonl").read_text() + done.stderr.decode()
 
 
@@ -336,7 +341,7 @@ def test_a_file_name_that_is_no_utf_8_is_read_like_others(tmp_path: Path) -> Non
     (tmp_path / "logs").mkdir()
     write_log(tmp_path / "logs" / os.fsdecode(b"caf\xe9.jsonl"), campaign=0, honest=25)
     verdict = json.loads(run("hunt", "logs", "--json", cwd=tmp_path, code=0).stdout)
-    assert verdict["exchanges"] == 750
+    assert verdict["exchanges"] == 25 * EXCHANGES
 
 
 def test_a_full_disk_behind_stdout_is_told(tmp_path: Path) -> None:

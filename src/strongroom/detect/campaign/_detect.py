@@ -46,6 +46,12 @@ INTERCHANGEABLE = 0.78
 """Likeness of a campaign's members, less two standard errors."""
 INTERCHANGEABLE_TIED = 0.74
 """The same when most of them share something of the network, of money, or a template."""
+ONE_LIST = 0.9
+"""Likeness that a group must not be shown to be below: with two standard errors more than was measured it reaches it.
+
+Many who work on one thing, each on their own part of it, come near a campaign's likeness, and being many they are
+measured well. Whoever is dealt shares of one list is at 1 but for the few others that a group picks up.
+"""
 REPEATS = 0.05
 """Share of a unit's texts that it sends word for word like another member, on average over these: it is left out."""
 ONE_PRODUCT = 0.8
@@ -263,7 +269,7 @@ def _judged(
         units = np.unique(evidence.unit[members])
         shares = {kind: float(np.isin(members, own).mean()) for kind, own in tied.items()}
         least = INTERCHANGEABLE_TIED if shares else INTERCHANGEABLE
-        if group.score < least + raised or len(units) < MIN_GROUP:
+        if group.score < least + raised or group.measured.most < ONE_LIST or len(units) < MIN_GROUP:
             continue
         p_value = judge.p_value(group.measured, len(group.units))
         if p_value <= MAX_P:

@@ -65,6 +65,11 @@ class Measured:
         """The likeness that it has at least: less two standard errors. What is above 1 is chance and counts as 1."""
         return min(self.likeness, 1.0) - 2 * self.error
 
+    @property
+    def most(self) -> float:
+        """The likeness that it has at most: with two standard errors more."""
+        return self.likeness + 2 * self.error
+
 
 @dataclass(frozen=True)
 class Evidence:

@@ -15,7 +15,7 @@ from strongroom.detect.campaign._detect import (
 )
 from strongroom.detect.campaign._judge import MIN_OUTSIDE
 
-from .worlds import SLICES, World, until
+from .worlds import SLICES, World, unit, until
 
 PEOPLE, SIZE = 150, 30
 
@@ -61,6 +61,16 @@ def test_an_honest_world_raises_nothing(seed: int) -> None:
     world.people(PEOPLE)
     world.people(20, matter=world.matter())
     world.people(6, matter=world.matter())
+    assert look(world).campaigns == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_who_work_on_one_thing_each_in_their_own_way_are_no_campaign(seed: int) -> None:
+    world = World(seed)
+    world.people(PEOPLE, 60)
+    topics = world.list_of()
+    for _ in range(100):
+        world.add(unit(world.about(topics, 60) + 0.11 * world.matter()))
     assert look(world).campaigns == []
 
 
