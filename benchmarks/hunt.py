@@ -63,9 +63,10 @@ def people(count: int) -> Senders:
 
 
 def campaign(first: int, template: int | None = None) -> Senders:
-    """Each with all topics of one list, which goes through some of these fields."""
+    """Each with all topics of one list, which goes through some of these fields in a manner of its own."""
     rng = np.random.default_rng([2, first])
     topics = near(fields()[rng.integers(0, OF_THE_LIST, TOPICS)], directions(rng, TOPICS))
+    topics = unit(topics + 0.5 * directions(rng, 1))
     return Senders(first, topics, np.broadcast_to(np.arange(TOPICS), (CAMPAIGN, TOPICS)), template)
 
 
