@@ -52,7 +52,7 @@ def run(*words: object, cwd: Path, code: int, stdin: bytes | None = None) -> sub
     return done
 
 
-def write_log(path: Path, *, campaign: int, honest: int = 60, seed: int = 1) -> list[str]:
+def write_log(path: Path, *, campaign: int, honest: int = 60, seed: int = 1, exchanges: int = EXCHANGES) -> list[str]:
     """Honest accounts, each with words of their own, and a campaign with one template and one stock of words."""
     rng = random.Random(seed)
     lines = []
@@ -60,7 +60,7 @@ def write_log(path: Path, *, campaign: int, honest: int = 60, seed: int = 1) -> 
     names = [f"camp_{i}" for i in range(campaign)]
     for account in [f"user_{i}" for i in range(honest)] + names:
         own = pool if account.startswith("camp") else [*rng.sample(WORDS, 6), *rng.choice(TOPICS).split()]
-        for exchange in range(EXCHANGES):
+        for exchange in range(exchanges):
             text = f"{rng.choice(VERBS)} {' '.join(rng.choices(own, k=14))} {exchange}"
             lines.append(
                 {
@@ -277,19 +277,19 @@ def test_an_output_never_replaces_a_log_a_pipe_or_another_output(tmp_path: Path)
 
 
 def test_evidence_comes_from_the_window_that_was_searched(tmp_path: Path) -> None:
-    write_log(tmp_path / "a.jsonl", campaign=20)
+    write_log(tmp_path / "a.jsonl", campaign=20, exchanges=2 * EXCHANGES)
     run("init", "site", "--yes", cwd=tmp_path, code=0)
     run("hunt", "a.jsonl", "--site", "site", cwd=tmp_path, code=1)
     done = run(
-        "hunt", "--site", "site", "--since", "2026-11-03", "--until", "2026-11-14", "--json", cwd=tmp_path, code=1
+        "hunt", "--site", "site", "--since", "2026-11-05", "--until", "2026-11-12", "--json", cwd=tmp_path, code=1
     )
     (campaign,) = json.loads(done.stdout)["campaigns"]
     times = [example["time"] for evidence in campaign["evidence"] for example in evidence["examples"]]
     assert times
-    assert all("2026-11-03" <= time < "2026-11-14" for time in [*times, campaign["first_seen"], campaign["last_seen"]])
+    assert all("2026-11-05" <= time < "2026-11-12" for time in [*times, campaign["first_seen"], campaign["last_seen"]])
     members = set(campaign["accounts"])
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
-    own = [line["time"] for line in lines if line["account"] in members and "2026-11-03" <= line["time"] < "2026-11-14"]
+    own = [line["time"] for line in lines if line["account"] in members and "2026-11-05" <= line["time"] < "2026-11-12"]
     assert (campaign["first_seen"], campaign["last_seen"]) == (min(own), max(own))
 
 

@@ -51,7 +51,7 @@ def demo(
     from strongroom.hunt.circumstances import Truth
     from strongroom.ingest import Settings
     from strongroom.simulate import Campaign, Plan, bundled_material, simulate, truth
-    from strongroom.site import Site
+    from strongroom.store import Store
 
     with tempfile.TemporaryDirectory(prefix="strongroom-demo-") as folder, watching() as watcher:
         path = log or Path(folder) / "simulated.jsonl"
@@ -64,11 +64,10 @@ def demo(
         material = bundled_material(seed, accounts=accounts)
         written = _write(path, simulate(plan, material))
         watcher.step(f"simulated {written:,} exchanges; hunting")
-        site = Site.create(Path(folder) / "site")
         hunt = Hunt(
             words=[str(path)],
-            store=site.store,
-            # Not the site's random key: the same seed is to show the same verdict. Nothing here is anybody's.
+            store=Store(Path(folder) / "store"),
+            # No random key as a site has: the same seed is to show the same verdict. Nothing here is anybody's.
             settings=Settings(sha256(f"strongroom demo {seed}".encode()).digest()),
             command="strongroom demo" + (f" --seed {seed}" if seed != 1 else ""),
             version=__version__,

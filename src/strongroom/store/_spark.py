@@ -1,9 +1,8 @@
 """Spark: the engine of many machines, over the same files (extra `spark`).
 
 Spark reads the files that delta-rs lists, so no jar is needed beside its own. Large results come back as Arrow files
-in `spill/` beside the tables. Whoever runs a
-part of a query must have Strongroom: on a cluster it is installed on every worker, or shipped with `spark.archives`
-(docs/scale.md).
+in `spill/` beside the tables. Whoever runs a part of a query must have Strongroom: on a cluster it is installed on
+every worker, or shipped with `spark.archives` (docs/scale.md).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from ._sample import Sample
 from ._vectors import Vectors
 
-__all__ = ["learn_centres", "nearest", "quantise"]
+__all__ = ["learn_centres", "nearest"]
 
 TEXTS_PER_CELL = 75
 """On average."""
@@ -28,12 +28,6 @@ ROWS_AT_ONCE = 1 << 15
 Int32s = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Index = npt.NDArray[np.intp]
-
-
-def quantise(sample: Sample, vectors: Vectors, rng: np.random.Generator) -> tuple[Int32s, int]:
-    """The cell of each text of the sample, (n,), and how many cells there are."""
-    centres = learn_centres(sample, vectors, rng)
-    return nearest(vectors, np.arange(len(sample)), centres), max(len(centres), 1)
 
 
 def learn_centres(sample: Sample, vectors: Vectors, rng: np.random.Generator) -> Floats:

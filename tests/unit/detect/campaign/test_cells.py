@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from strongroom.detect.campaign._cells import MAX_CELLS, MIN_CELLS, TEXTS_PER_CELL, quantise
+from strongroom.detect.campaign._cells import MAX_CELLS, MIN_CELLS, TEXTS_PER_CELL
 from strongroom.detect.campaign._vectors import Vectors
 
-from .worlds import World
+from .worlds import World, quantise
 
 
 def cells_of(world: World, seed: int = 0) -> tuple[np.ndarray, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from strongroom.detect.campaign._cells import quantise
+from strongroom.detect.campaign._cells import learn_centres, nearest
 from strongroom.detect.campaign._features import FACTS, Fact, Features
 from strongroom.detect.campaign._judge import Evidence
 from strongroom.detect.campaign._sample import Sample
@@ -210,6 +210,12 @@ class World:
 
     def touches(self) -> Touches:
         return self.evidence().touches
+
+
+def quantise(sample: Sample, vectors: Vectors, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """The cell of each text of the sample, (n,), and how many cells there are."""
+    centres = learn_centres(sample, vectors, rng)
+    return nearest(vectors, np.arange(len(sample)), centres), max(len(centres), 1)
 
 
 def _fact(pairs: list[tuple[int, str]]) -> Fact:
