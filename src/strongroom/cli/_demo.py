@@ -67,7 +67,7 @@ def demo(
         hunt = Hunt(
             words=[str(path)],
             store=Store(Path(folder) / "store"),
-            # No random key as a site has: where the same is installed, a seed shows the same verdict. It is nobody's traffic.
+            # No random key as a site has: where the same is installed, a seed shows the same verdict.
             settings=Settings(sha256(f"strongroom demo {seed}".encode()).digest()),
             command="strongroom demo" + (f" --seed {seed}" if seed != 1 else ""),
             version=__version__,
