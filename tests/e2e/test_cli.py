@@ -89,13 +89,13 @@ def test_nothing_found_exits_0_and_explains_the_silence(tmp_path: Path) -> None:
 
 
 def test_a_campaign_exits_1_with_a_verdict_report_and_csv(tmp_path: Path) -> None:
-    names = write_log(tmp_path / "a.jsonl", campaign=20)
+    names = write_log(tmp_path / "a.jsonl", campaign=20, exchanges=2 * EXCHANGES)
     done = run("hunt", "a.jsonl", "--json", "--report", "r.html", "--csv", "c.csv", cwd=tmp_path, code=1)
     verdict = msgspec.json.decode(done.stdout, type=Verdict)
     (campaign,) = verdict.campaigns
     assert sorted(campaign.accounts) == sorted(names)
-    assert campaign.exchanges == 20 * EXCHANGES
-    assert campaign.tokens_out == 20 * EXCHANGES * 100
+    assert campaign.exchanges == 2 * EXCHANGES * 20
+    assert campaign.tokens_out == 100 * campaign.exchanges
     assert campaign.first_seen <= campaign.detected_at
     assert {"template", "distribution"} <= {evidence.kind for evidence in campaign.evidence}
     assert all(example.where.startswith("a.jsonl:") for evidence in campaign.evidence for example in evidence.examples)
