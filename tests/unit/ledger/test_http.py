@@ -173,8 +173,10 @@ def test_compressed_answers_are_not_unpacked(serve) -> None:
 
 def test_redirects_are_not_followed(serve) -> None:
     target = serve(answering(ok(b"elsewhere")))
-    server = serve(answering(b"HTTP/1.1 302 F\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % target.url.encode()))
+    redirect = b"HTTP/1.1 302 F\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % target.url.encode()
     for send in (get, lambda url, **bounds: post(url, b"x", **bounds)):
+        # A server each: the second request would meet the first's connection while it is being closed.
+        server = serve(answering(redirect))
         with pytest.raises(InputError, match="redirects are not followed"):
             send(server.url, limit=1000, deadline=5)
     assert target.connections == 0
