@@ -1,4 +1,4 @@
-"""The order of detection: cells, ties, starts, sources, judgement; then when each would have been seen first."""
+"""The order of detection: cells, ties, starts, sources, judgement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ __all__ = [
     "View",
     "conclude",
     "detect",
-    "first_seen_at",
     "hinted",
     "lay",
     "look",
@@ -362,35 +361,3 @@ def _open_groups(view: View) -> list[Related]:
             if view.evidence.likeness_of_subjects(members) >= INTERCHANGEABLE_TIED:
                 found.append(Related(members, f"same {what} {names[label]}"))
     return found
-
-
-def first_seen_at(features: Features, campaign: Group, raised: float = 0.0) -> int:
-    """The first slice after which the same detection, blind to all that came later, reports the campaign.
-
-    Hindsight only says where to look first: a search that begins with the members finds the earliest slice at which
-    anybody could have seen it. From there on slices are searched without that help until one shows it, so the
-    slice may be later than the first that a live watch would have shown, and is never one at which it would not have.
-    """
-    last = len(features.edges)
-    low, high = 0, last
-    while high - low > 1:
-        middle = (low + high) // 2
-        seen = _shows(_with_hindsight(features, middle, campaign, raised), campaign)
-        low, high = (low, middle) if seen else (middle, high)
-    while high < last and not _shows(detect(features, high, raised), campaign):
-        high += 1
-    return high
-
-
-def _with_hindsight(features: Features, slices: int, campaign: Group, raised: float) -> Snapshot:
-    """What a search that begins with the campaign's members, and nowhere else, finds."""
-    rng = np.random.default_rng(SEED)
-    view = look(features, slices, lay(features, slices, rng))
-    ties = find_ties(features, slices, view.able)
-    return conclude(view, ties, hinted([campaign.members], view), rng, raised=raised)
-
-
-def _shows(snapshot: Snapshot, campaign: Group) -> bool:
-    return any(
-        len(np.intersect1d(campaign.members, other.members)) * 2 > len(other.members) for other in snapshot.campaigns
-    )

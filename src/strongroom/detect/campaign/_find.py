@@ -13,12 +13,13 @@ from strongroom.core.records import Evidence, RelatedGroup
 from strongroom.store import Store
 
 from ._budget import AlertBudget
-from ._detect import INTERCHANGEABLE, MIN_GROUP, Group, Related, Snapshot, detect, first_seen_at
+from ._detect import INTERCHANGEABLE, MIN_GROUP, SEED, Group, Related, Snapshot, lay, search
 from ._evidence import evidence_of, examples
 from ._features import Fact, Features, read_features
 from ._judge import MAX_P, MIN_OUTSIDE
 from ._links import drawn
 from ._objective import objective
+from ._replay import Replay
 from ._sensitivity import INTERRUPTED, UNMEASURED, glance, measure_sensitivity
 
 __all__ = ["Found", "Result", "find_campaigns", "gather", "raised_by", "related_groups", "result_of"]
@@ -84,13 +85,15 @@ def find_campaigns(
         return None
     progress("comparing accounts")
     raised = raised_by(budget, features)
-    snapshot = detect(features, len(features.edges), raised)
-    found = []
+    rng, slices = np.random.default_rng(SEED), len(features.edges)
+    ground = lay(features, slices, rng)
+    snapshot = search(features, slices, ground, rng, raised=raised)
+    replay, found = Replay(features, ground, snapshot), []
     for campaign in snapshot.campaigns:
         progress("finding out when a live watch would have seen it")
-        slices = first_seen_at(features, campaign, raised)
+        seen = replay.first_seen(campaign)
         progress("gathering evidence")
-        found.append(gather(campaign, slices, snapshot, features, store))
+        found.append(gather(campaign, seen, snapshot, features, store))
     result = result_of(features, snapshot, found, related_groups(features, snapshot, store), budget)
     if sensitivity or not found:
         result.sensitivity.update(_would_be_found(features, raised, progress, thorough=sensitivity))

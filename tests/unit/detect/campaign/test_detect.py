@@ -11,11 +11,10 @@ from strongroom.detect.campaign._detect import (
     Group,
     Snapshot,
     detect,
-    first_seen_at,
 )
 from strongroom.detect.campaign._judge import MIN_OUTSIDE
 
-from .worlds import SLICES, World, unit, until
+from .worlds import SLICES, World, unit
 
 PEOPLE, SIZE = 150, 30
 
@@ -202,20 +201,6 @@ def test_equal_traffic_gives_an_equal_verdict() -> None:
     assert one.measured == two.measured
     assert one.p_value == two.p_value
     assert one.members.tolist() == two.members.tolist()
-
-
-def test_a_campaign_is_dated_by_what_was_known_then() -> None:
-    world, campaign = with_campaign(18)
-    features = world.features()
-    (found,) = detect(features, SLICES).campaigns
-    seen = first_seen_at(features, found)
-    assert 1 <= seen < SLICES
-    assert any(theirs(group, campaign) > 0.9 for group in detect(features, seen).campaigns)
-    later = features
-    for subject in [0, 1, *campaign[:5]]:
-        later = until(later, subject, seen)
-    before, after = detect(features, seen), detect(later, seen)
-    assert [c.members.tolist() for c in before.campaigns] == [c.members.tolist() for c in after.campaigns]
 
 
 def test_two_campaigns_are_two() -> None:
