@@ -13,7 +13,7 @@ import pyarrow as pa
 from strongroom.sketch import DIMENSIONS, NO_SHINGLE
 from strongroom.store import Store
 
-__all__ = ["MAX_SAMPLE", "MAX_TEXTS", "MIN_SAMPLE", "Sample", "read_sample", "texts_of_each"]
+__all__ = ["MAX_SAMPLE", "MAX_TEXTS", "MIN_SAMPLE", "Sample", "read_sample", "repeated", "texts_of_each"]
 
 MAX_TEXTS = 256
 """Texts of one subject that are looked at, about."""
@@ -55,6 +55,16 @@ class Sample:
             self.minhash[chosen],
             self.embedding[chosen],
         )
+
+
+def repeated(values: Int64s, times: int) -> Int64s:
+    """The values that occur at least so many times, in order."""
+    ordered = np.sort(values)
+    last = ordered[times - 1 :]
+    found = last[last == ordered[: len(last)]]
+    first = np.ones(len(found), dtype=bool)
+    first[1:] = found[1:] != found[:-1]
+    return np.asarray(found[first])
 
 
 def texts_of_each(subjects: int) -> int:

@@ -121,6 +121,13 @@ def learn_once(touches: Touches, member: Flags) -> Source:
     return search.source(member)
 
 
+def _entries(touches: Touches, units: Index) -> Index:
+    """The entries of some units, in order."""
+    first, count = touches.ends[units], touches.ends[units + 1] - touches.ends[units]
+    before = np.cumsum(count) - count
+    return np.asarray(np.arange(int(count.sum())) + np.repeat(first - before, count), dtype=np.intp)
+
+
 class _Search:
     """The state of one search."""
 
@@ -129,49 +136,57 @@ class _Search:
         self._shared = np.ones(len(touches.unit), dtype=bool)
         self._share = np.full(touches.units, 0.5)
         self._everywhere = touches.by_cell(np.ones(len(touches.unit)))
+        self._matrix = touches.matrix(np.ones(len(touches.unit)))
         self.score: Floats = np.zeros(touches.units)
 
     def learn(self, member: Flags) -> None:
         """Learns the source of `member` and scores every unit by it."""
         touches = self._touches
-        weight = (member[touches.unit] & self._shared).astype(np.float64)
-        theirs = member[touches.unit].astype(np.float64)
-        inside, outside = touches.by_cell(weight), self._everywhere - touches.by_cell(theirs)
-        total, prior = inside.sum(), SMOOTHING * touches.cells
+        # Entries of members: few of all, and all that the sums over a group's cells need.
+        self._rows = rows = _entries(touches, np.flatnonzero(member))
+        kept = rows[self._shared[rows]]
+        inside, outside = self._cells_of(kept), self._everywhere - self._cells_of(rows)
+        total, prior = float(len(kept)), SMOOTHING * touches.cells
         self._base = (outside + 1) / (outside.sum() + touches.cells)
         source = (inside + prior * self._base) / (total + prior)
         self._lift = source / self._base
+        before = self._shared[rows]
         if self._own:
-            self._shared = self._not_own(weight)
-        self._score(member, inside, weight, total, prior)
+            self._shared = self._not_own(kept)
+        self._score(member, inside, before, total, prior)
 
-    def _not_own(self, weight: Floats) -> Flags:
+    def _cells_of(self, rows: Index, values: Floats | None = None) -> Floats:
+        """The sum of each cell over some entries, (cells,)."""
+        sums = np.bincount(self._touches.cell[rows], weights=values, minlength=self._touches.cells)
+        return sums.astype(np.float64, copy=False)
+
+    def _not_own(self, kept: Index) -> Flags:
         touches, prior = self._touches, SMOOTHING * self._touches.cells
         # By texts, for what is expected of a member is a number of texts; who sends many says more, not in proportion.
-        self._drawn = touches.by_cell(weight * touches.count / np.sqrt(np.maximum(touches.texts, 1))[touches.unit])
-        self._drawn *= (weight * touches.count).sum() / max(self._drawn.sum(), 1e-9)
+        count = touches.count[kept]
+        self._drawn = self._cells_of(kept, count / np.sqrt(np.maximum(touches.texts, 1))[touches.unit[kept]])
+        self._drawn *= count.sum() / max(self._drawn.sum(), 1e-9)
         expected = (self._drawn + prior * self._base) / (self._drawn.sum() + prior)
         due = (touches.texts * np.maximum(self._share, 0.05))[touches.unit] * expected[touches.cell]
         return np.asarray(touches.count - 1 <= due + OWN_SIGMA * np.sqrt(due) + 0.5)
 
-    def _score(self, member: Flags, inside: Floats, weight: Floats, total: float, prior: float) -> None:
-        touches = self._touches
+    def _score(self, member: Flags, inside: Floats, weight: Flags, total: float, prior: float) -> None:
+        """`weight`: which of the members' entries the source was learnt from."""
+        touches, rows = self._touches, self._rows
         shares = np.array(SHARES)
         logs = np.log1p(shares[None, :] * (self._lift[:, None] - 1))
-        shared = touches.matrix(self._shared.astype(np.float64))
-        values = np.asarray(shared @ logs)
+        self._matrix.data[:] = self._shared
+        values = np.asarray(self._matrix @ logs)
         if self._own:
             own = touches.by_unit((~self._shared).astype(np.float64))
             values += own[:, None] * np.log1p(shares * (OWN_RATIO - 1))[None, :]
         # Members again, by the source as it is without them.
-        rows = np.flatnonzero(member[touches.unit])
-        unit, cell = touches.unit[rows], touches.cell[rows]
-        without = total - touches.by_unit(weight)[unit]
-        base = self._base[cell]
-        ratio = (inside[cell] - weight[rows] + prior * base) / (without + prior) / base
-        ratio[~self._shared[rows]] = OWN_RATIO
         members = np.flatnonzero(member)
-        place = np.searchsorted(members, unit)
+        cell, place = touches.cell[rows], np.searchsorted(members, touches.unit[rows])
+        without = total - np.bincount(place, weights=weight, minlength=len(members))[place]
+        base = self._base[cell]
+        ratio = (inside[cell] - weight + prior * base) / (without + prior) / base
+        ratio[~self._shared[rows]] = OWN_RATIO
         for i, share in enumerate(SHARES):
             logs_of = np.log1p(share * (ratio - 1))
             values[members, i] = np.bincount(place, weights=logs_of, minlength=len(members))
@@ -200,9 +215,10 @@ class _Search:
         drawn = self._drawn * inside
         chance = float(((drawn / max(drawn.sum(), 1e-9)) ** 2).sum())
         count = inside[touches.cell] * touches.count
-        fullest = np.zeros(touches.units)
-        np.maximum.at(fullest, touches.unit, count * ~self._shared)
-        rest = np.where((count == fullest[touches.unit]) & ~self._shared, 0, count)
+        fullest, rest = np.zeros(touches.units), count.copy()
+        own = np.flatnonzero(~self._shared)
+        np.maximum.at(fullest, touches.unit[own], count[own])
+        rest[own[count[own] == fullest[touches.unit[own]]]] = 0
         return count, rest, chance
 
     def _spread(self, count: Floats, chance: float, most_own: float, clumped: float) -> Flags:

@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from strongroom.sketch import NO_SHINGLE
 
 from ._features import Fact, Features
-from ._sample import Sample
+from ._sample import Sample, repeated
 
 __all__ = ["LIFT", "Openly", "Tie", "bystanders", "fact_ties", "find_ties", "lift", "openly_related", "tied_members"]
 
@@ -36,6 +36,8 @@ MAX_SHARE = 0.5
 TEMPLATE_TEXTS = 3
 """A template is in at least so many distinct texts of a subject, and in this share of them."""
 TEMPLATE_SHARE = 0.10
+TEMPLATE_SUBJECTS = 3
+"""Subjects that share one."""
 CLASSES: tuple[tuple[str, ...], ...] = (("address", "payment", "tls", "credential"), ("template",))
 MIN_TIED = 0.6
 """Share of a group that what it shares must tie."""
@@ -170,19 +172,24 @@ def _templates(features: Features, slices: int, able: npt.NDArray[np.bool_]) -> 
     groups = [
         (weight[i], int(distinct[i]), members)
         for i, members in _split(number.astype(np.int32), subject)
-        if 3 <= len(members) <= _largest(len(features.subjects))
+        if TEMPLATE_SUBJECTS <= len(members) <= _largest(len(features.subjects))
     ]
     groups.sort(key=lambda group: (-group[0], group[1]))
     yield from _merge(groups, len(features.subjects))
 
 
 def _shingles(sample: Sample) -> tuple[npt.NDArray[np.int64], Int32s]:
-    """(shingle, subject) for every shingle of every text, one text's equal ones once."""
+    """(shingle, subject) for every shingle of every text, one text's equal ones once; none that are too rare to be a
+    template's, as nearly all are."""
     wide = np.column_stack([sample.head, sample.tail, sample.minhash])
     wide.sort(axis=1)
     wide[:, 1:][wide[:, 1:] == wide[:, :-1]] = NO_SHINGLE
-    real = wide != NO_SHINGLE
-    return wide[real], np.repeat(sample.subject, real.sum(axis=1))
+    often = repeated(wide.ravel(), TEMPLATE_TEXTS * TEMPLATE_SUBJECTS)
+    often = often[often != NO_SHINGLE]
+    if not len(often):
+        return wide[:0, 0], sample.subject[:0]
+    counted = often[np.minimum(np.searchsorted(often, wide), len(often) - 1)] == wide
+    return wide[counted], np.repeat(sample.subject, counted.sum(axis=1))
 
 
 def _merge(groups: list[tuple[float, int, Int32s]], n: int) -> Iterator[Tie]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from ._sample import Sample
+from ._sample import Sample, repeated
 from ._ties import Openly
 
 __all__ = ["Touches", "read_touches", "units_of"]
@@ -43,13 +43,14 @@ class Touches:
     """Which texts of the sample count."""
     begins: Index
     """The first entry of each unit that has any."""
+    ends: Index
+    """The first entry of each unit or of the next that has any, and the number of entries: (units + 1,)."""
     entry: Index
     """The entry of each text of the sample that counts, -1 for others, (texts,)."""
 
     def matrix(self, values: Floats) -> csr_matrix:
         """One value for each entry as a matrix, (units, cells)."""
-        ends = np.searchsorted(self.unit, np.arange(self.units + 1))
-        return csr_matrix((values, self.cell, ends), shape=(self.units, self.cells))
+        return csr_matrix((values, self.cell, self.ends), shape=(self.units, self.cells))
 
     def by_unit(self, values: Floats) -> Floats:
         """Sums of one value for each entry, (units,)."""
@@ -97,6 +98,7 @@ def read_touches(sample: Sample, cell: npt.NDArray[np.int32], cells: int, unit: 
         degree=np.bincount(places // cells, minlength=units).astype(np.float64),
         counts=counted,
         begins=np.flatnonzero(np.diff(places // cells, prepend=-1)),
+        ends=np.searchsorted(places // cells, np.arange(units + 1)),
         entry=entry,
     )
 
@@ -104,8 +106,7 @@ def read_touches(sample: Sample, cell: npt.NDArray[np.int32], cells: int, unit: 
 def _counted(digest: npt.NDArray[np.int64], owner: Index) -> npt.NDArray[np.bool_]:
     """Texts that fewer than SHARED_BY units sent word for word."""
     counted = np.ones(len(digest), dtype=bool)
-    ordered = np.sort(digest)
-    often = np.unique(ordered[SHARED_BY - 1 :][ordered[SHARED_BY - 1 :] == ordered[: len(ordered) - SHARED_BY + 1]])
+    often = repeated(digest, SHARED_BY)
     if not len(often):
         return counted
     place = np.minimum(np.searchsorted(often, digest), len(often) - 1)

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from strongroom.sketch import NO_SHINGLE
 
-from ._sample import Sample
+from ._sample import Sample, repeated
 
 __all__ = ["Vectors"]
 
@@ -92,10 +92,12 @@ class Vectors:
         self, shingle: npt.NDArray[np.int64], subject: npt.NDArray[np.int32]
     ) -> tuple[npt.NDArray[np.int32], Floats]:
         """For each text the number of its frequent passage, -1 for none; and each passage's mean vector."""
-        values, number, texts = np.unique(shingle, return_inverse=True, return_counts=True)
-        pairs = np.unique(number.astype(np.int64) << 32 | subject)
-        users = np.bincount(pairs >> 32, minlength=len(values))
-        frequent = (users >= STRIP_SUBJECTS) & (texts >= STRIP_TEXTS) & (values != NO_SHINGLE)
+        values, number, texts = _often(shingle, STRIP_TEXTS)
+        held = np.flatnonzero(number >= 0)
+        pairs = np.sort(number[held].astype(np.int64) << 32 | subject[held])
+        first = np.ones(len(pairs), dtype=bool)
+        first[1:] = pairs[1:] != pairs[:-1]
+        frequent = np.bincount(pairs[first] >> 32, minlength=len(values)) >= STRIP_SUBJECTS
         self._named.append((np.full(int(frequent.sum()), -1, dtype=np.int32), values[frequent]))
         return self._means_of(number, frequent, texts)
 
@@ -103,27 +105,30 @@ class Vectors:
         self, shingle: npt.NDArray[np.int64], subject: npt.NDArray[np.int32], own: npt.NDArray[np.intp]
     ) -> tuple[npt.NDArray[np.int32], Floats]:
         """The same of passages that are one subject's own."""
-        order = np.lexsort((shingle, subject))
-        a, b = subject[order], shingle[order]
-        begins = np.ones(len(order), dtype=bool)
-        begins[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
-        number = np.empty(len(order), dtype=np.intp)
-        number[order] = np.cumsum(begins) - 1
-        texts = np.bincount(number, minlength=int(begins.sum()))
-        owner, passage = a[begins], b[begins]
-        frequent = (texts >= OWN_TEXTS) & (texts >= OWN_SHARE * own[owner]) & (passage != NO_SHINGLE)
+        held = np.flatnonzero(_often(shingle, OWN_TEXTS)[1] >= 0)
+        held = held[np.lexsort((shingle[held], subject[held]))]
+        owner, passage = subject[held], shingle[held]
+        begins = np.ones(len(held), dtype=bool)
+        begins[1:] = (owner[1:] != owner[:-1]) | (passage[1:] != passage[:-1])
+        number = np.full(len(shingle), -1, dtype=np.int32)
+        number[held] = np.cumsum(begins) - 1
+        texts = np.bincount(number[held], minlength=int(begins.sum()))
+        owner, passage = owner[begins], passage[begins]
+        frequent = (texts >= OWN_TEXTS) & (texts >= OWN_SHARE * own[owner])
         self._named.append((owner[frequent], passage[frequent]))
         return self._means_of(number, frequent, texts)
 
     def _means_of(
-        self, number: npt.NDArray[np.intp], frequent: npt.NDArray[np.bool_], texts: npt.NDArray[np.intp]
+        self, number: npt.NDArray[np.int32], frequent: npt.NDArray[np.bool_], texts: npt.NDArray[np.intp]
     ) -> tuple[npt.NDArray[np.int32], Floats]:
+        """Of each text the number among the `frequent` ones; the mean vector of each of these."""
         renumbered = np.where(frequent, np.cumsum(frequent) - 1, -1).astype(np.int32)
-        label = renumbered[number] if len(number) else np.zeros(0, dtype=np.int32)
+        label = np.append(renumbered, np.int32(-1))[number]  # what has no number, -1, is not frequent
         sums = np.zeros((int(frequent.sum()), len(self._mean)), dtype=np.float32)
-        for rows in self._chunks():
-            held = rows[label[rows] >= 0]
-            _add(sums, label[held], self._without_passages(held))
+        held = np.flatnonzero(label >= 0)
+        for at in range(0, len(held), ROWS_AT_ONCE):
+            rows = held[at : at + ROWS_AT_ONCE]
+            _add(sums, label[rows], self._without_passages(rows))
         return label, (sums / np.maximum(texts[frequent], 1)[:, None]).astype(np.float32)
 
     def raw(self, rows: Index) -> Floats:
@@ -145,6 +150,22 @@ class Vectors:
     def of(self, rows: Index) -> Floats:
         """What is left of each text's embedding, of length 1, (len(rows), 256)."""
         return _unit(self._without_passages(rows))
+
+
+def _often(
+    shingle: npt.NDArray[np.int64], least: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.intp]]:
+    """The shingles that at least so many texts have, of each text the number of its one, -1 for none, and their texts.
+
+    Most shingles are in one text: sorting the values alone is much less work than numbering them all.
+    """
+    values = repeated(shingle, least)
+    values = values[values != NO_SHINGLE]
+    number = np.full(len(shingle), -1, dtype=np.int32)
+    if len(values):
+        place = np.minimum(np.searchsorted(values, shingle), len(values) - 1)
+        number = np.where(values[place] == shingle, place, -1).astype(np.int32)
+    return values, number, np.bincount(number[number >= 0], minlength=len(values))
 
 
 def _unit(vectors: Floats) -> Floats:
