@@ -94,7 +94,7 @@ class Evidence:
     def scaled(self) -> csr_matrix:
         """Units by cells, rare cells weighing more, every row of length 1."""
         touches = self.touches
-        rare = np.log(touches.units / np.maximum(touches.by_cell(np.ones(len(touches.unit))), 1))
+        rare = np.log(touches.units / np.maximum(touches.everywhere, 1))
         values = rare[touches.cell]
         length = np.sqrt(np.maximum(touches.by_unit(values**2), 1e-9))
         return touches.matrix(values / length[touches.unit])

@@ -97,7 +97,8 @@ def settle(
         search.learn(member)
         new = search.score > JOIN
         if own:
-            new &= search.dealt_out()
+            near = np.flatnonzero(new)
+            new[near] = search.dealt_out(near)
         size = int(new.sum())
         if size < MIN_UNITS or any(_agree(new, size, other) for other in known):
             return None
@@ -135,7 +136,6 @@ class _Search:
         self._touches, self._own = touches, own
         self._shared = np.ones(len(touches.unit), dtype=bool)
         self._share = np.full(touches.units, 0.5)
-        self._everywhere = touches.by_cell(np.ones(len(touches.unit)))
         self._matrix = touches.matrix(np.ones(len(touches.unit)))
         self.score: Floats = np.zeros(touches.units)
 
@@ -145,7 +145,7 @@ class _Search:
         # Entries of members: few of all, and all that the sums over a group's cells need.
         self._rows = rows = _entries(touches, np.flatnonzero(member))
         kept = rows[self._shared[rows]]
-        inside, outside = self._cells_of(kept), self._everywhere - self._cells_of(rows)
+        inside, outside = self._cells_of(kept), touches.everywhere - self._cells_of(rows)
         total, prior = float(len(kept)), SMOOTHING * touches.cells
         self._base = (outside + 1) / (outside.sum() + touches.cells)
         source = (inside + prior * self._base) / (total + prior)
@@ -167,18 +167,22 @@ class _Search:
         self._drawn = self._cells_of(kept, count / np.sqrt(np.maximum(touches.texts, 1))[touches.unit[kept]])
         self._drawn *= count.sum() / max(self._drawn.sum(), 1e-9)
         expected = (self._drawn + prior * self._base) / (self._drawn.sum() + prior)
-        due = (touches.texts * np.maximum(self._share, 0.05))[touches.unit] * expected[touches.cell]
-        return np.asarray(touches.count - 1 <= due + OWN_SIGMA * np.sqrt(due) + 0.5)
+        rows = touches.several  # what was asked about once is nobody's own
+        due = (touches.texts * np.maximum(self._share, 0.05))[touches.unit[rows]] * expected[touches.cell[rows]]
+        shared = np.ones(len(touches.unit), dtype=bool)
+        shared[rows] = touches.count[rows] - 1 <= due + OWN_SIGMA * np.sqrt(due) + 0.5
+        return shared
 
     def _score(self, member: Flags, inside: Floats, weight: Flags, total: float, prior: float) -> None:
         """`weight`: which of the members' entries the source was learnt from."""
         touches, rows = self._touches, self._rows
         shares = np.array(SHARES)
         logs = np.log1p(shares[None, :] * (self._lift[:, None] - 1))
-        self._matrix.data[:] = self._shared
+        self._matrix.data[touches.several] = self._shared[touches.several]
         values = np.asarray(self._matrix @ logs)
         if self._own:
-            own = touches.by_unit((~self._shared).astype(np.float64))
+            rows_of_own = touches.several[~self._shared[touches.several]]
+            own = np.bincount(touches.unit[rows_of_own], minlength=touches.units)
             values += own[:, None] * np.log1p(shares * (OWN_RATIO - 1))[None, :]
         # Members again, by the source as it is without them.
         members = np.flatnonzero(member)
@@ -194,42 +198,41 @@ class _Search:
         self.score = np.maximum(values[np.arange(len(values)), best], 0)
         self._share = np.where(self.score > 0, shares[best], SHARES[0])
 
-    def dealt_out(self) -> Flags:
-        """Whether a unit's texts in the source's cells are spread over them as a share of a list would be, (units,)."""
-        count, _, chance = self._in_source()
-        return self._spread(count, chance, MAX_OWN, CLUMPED)
+    def dealt_out(self, units: Index) -> Flags:
+        """Whether a unit's texts in the source's cells are spread over them as a share of a list would be,
+        (len(units),)."""
+        return self._spread(units, MAX_OWN, CLUMPED)
 
     def mannered(self) -> Flags:
         """Whether they are, and all the better, once the fullest cell of a unit's own is left out, (units,).
 
         One cell may be full because of somebody's manner of asking.
         """
-        _, rest, chance = self._in_source()
-        return (self.score > JOIN) & self._spread(rest, chance, *OF_THE_REST)
+        found, near = np.zeros(self._touches.units, dtype=bool), np.flatnonzero(self.score > JOIN)
+        found[near] = self._spread(near, *OF_THE_REST, without_fullest=True)
+        return found
 
-    def _in_source(self) -> tuple[Floats, Floats, float]:
-        """Texts of each entry in the source's cells, the same without the fullest cell of a unit's own, and the chance
-        that two texts that are drawn from the source fall into one cell."""
-        touches = self._touches
-        inside = self._lift > LIFT
+    def _spread(self, units: Index, most_own: float, clumped: float, *, without_fullest: bool = False) -> Flags:
+        """Whether few of a unit's texts in the source's cells are in cells of its own, and few pairs in one cell."""
+        touches, rows = self._touches, _entries(self._touches, units)
+        place = np.searchsorted(units, touches.unit[rows])
+        inside, own = self._lift > LIFT, ~self._shared[rows]
+        count = inside[touches.cell[rows]] * touches.count[rows]
+        if without_fullest:
+            fullest = np.zeros(len(units))
+            np.maximum.at(fullest, place, count * own)
+            count[(count == fullest[place]) & own] = 0
+
+        def sums(values: Floats) -> Floats:
+            return np.bincount(place, weights=values, minlength=len(units)).astype(np.float64, copy=False)
+
+        texts, pairs = sums(count), sums(count * np.maximum(touches.count[rows] - 1, 0))
         drawn = self._drawn * inside
-        chance = float(((drawn / max(drawn.sum(), 1e-9)) ** 2).sum())
-        count = inside[touches.cell] * touches.count
-        fullest, rest = np.zeros(touches.units), count.copy()
-        own = np.flatnonzero(~self._shared)
-        np.maximum.at(fullest, touches.unit[own], count[own])
-        rest[own[count[own] == fullest[touches.unit[own]]]] = 0
-        return count, rest, chance
-
-    def _spread(self, count: Floats, chance: float, most_own: float, clumped: float) -> Flags:
-        """Whether few of `count` texts in each entry are in cells of the unit's own, and few pairs in one cell."""
-        touches = self._touches
-        texts = touches.by_unit(count)
-        own = touches.by_unit(count * ~self._shared) / np.maximum(texts, 1)
+        chance = float(((drawn / max(drawn.sum(), 1e-9)) ** 2).sum())  # that two texts of the source share a cell
         # Of n texts that are drawn from the source, n (n - 1) times `chance` ordered pairs are expected in one cell.
         expected = texts * (texts - 1) * chance
-        pairs = touches.by_unit(count * np.maximum(touches.count - 1, 0))
-        return np.asarray((own <= most_own) & (pairs <= clumped * (expected + np.sqrt(2 * expected + 1))))
+        few = sums(count * own) / np.maximum(texts, 1) <= most_own
+        return np.asarray(few & (pairs <= clumped * (expected + np.sqrt(2 * expected + 1))))
 
     def source(self, member: Flags) -> Source:
         return Source(

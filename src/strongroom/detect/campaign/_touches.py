@@ -7,6 +7,7 @@ count once, so that an organisation which spreads one dataset over its accounts 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,22 @@ class Touches:
 
     def matrix(self, values: Floats) -> csr_matrix:
         """One value for each entry as a matrix, (units, cells)."""
-        return csr_matrix((values, self.cell, self.ends), shape=(self.units, self.cells))
+        return csr_matrix((values, *self._places), shape=(self.units, self.cells))
+
+    @cached_property
+    def _places(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Cells and ends in the integers that matrices use, so that each need not make its own."""
+        return self.cell.astype(np.int32), self.ends.astype(np.int32)
+
+    @cached_property
+    def everywhere(self) -> Floats:
+        """Units that touch each cell, (cells,)."""
+        return self.by_cell(np.ones(len(self.unit)))
+
+    @cached_property
+    def several(self) -> Index:
+        """Entries of more than one text."""
+        return np.flatnonzero(self.count > 1)
 
     def by_unit(self, values: Floats) -> Floats:
         """Sums of one value for each entry, (units,)."""
