@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ._candidates import MIN_GROUP, as_flags, find_candidates
 from ._cells import learn_centres, nearest
 from ._features import Features
 from ._judge import MAX_P, Comparisons, Evidence, Judge, Measured
 from ._sample import Sample
-from ._sources import Source, settle
+from ._sources import Source
 from ._starts import starts
 from ._ties import Openly, Tie, bystanders, find_ties, openly_related, tied_members
 from ._touches import Touches, read_touches, units_of
@@ -37,10 +38,6 @@ __all__ = [
 
 SEED = 2605_05725
 """Every random choice: the same traffic gives the same verdict."""
-MIN_GROUP = 8
-"""Units of a campaign."""
-MAX_COMMUNITY = 0.4
-"""Share of all units beyond which a community of interest is not searched for sources."""
 INTERCHANGEABLE = 0.78
 """Likeness of a campaign's members, less two standard errors."""
 INTERCHANGEABLE_TIED = 0.74
@@ -199,7 +196,7 @@ def conclude(
     if before:
         taken[evidence.unit[before.taken]] = True
     uniform = evidence.uniform()
-    found = [] if uniform else _measured(_candidates(view.touches, sets), evidence)
+    found = [] if uniform else _measured(find_candidates(view.touches, sets), evidence)
     for source, measured in found:
         if measured.likeness >= INTERCHANGEABLE_TIED:
             taken[source.units] = True
@@ -215,37 +212,7 @@ def conclude(
 def hinted(hints: Sequence[Index], view: View) -> Iterator[Flags]:
     """Groups of subjects as sets of units."""
     for subjects in hints:
-        yield _flags(view.evidence.unit[subjects], view.touches.units)
-
-
-def _candidates(touches: Touches, sets: Iterable[Flags]) -> list[Source]:
-    """What the starts settle into, once directly and once by way of the community that they lie in."""
-    found: list[Source] = []
-    known: list[Flags] = []
-    communities: list[Flags] = []
-    for start in sets:
-        _keep(settle(touches, start, known=known), found, known)
-        community = settle(touches, start, known=communities, rounds=8, own=False)
-        if community is None or len(community.units) > MAX_COMMUNITY * touches.units:
-            continue
-        communities.append(_flags(community.units, touches.units))
-        _keep(settle(touches, communities[-1], known=known), found, known)
-    return found
-
-
-def _flags(units: Index, count: int) -> Flags:
-    flags = np.zeros(count, dtype=bool)
-    flags[units] = True
-    return flags
-
-
-def _keep(source: Source | None, found: list[Source], known: list[Flags]) -> None:
-    """Adds a source. Those that overlap stay side by side: which of them is a campaign is for the judge to say."""
-    if source is None:
-        return
-    known.append(_flags(source.units, len(source.score)))
-    if len(source.units) >= MIN_GROUP:
-        found.append(source)
+        yield as_flags(view.evidence.unit[subjects], view.touches.units)
 
 
 def _measured(found: list[Source], evidence: Evidence) -> list[tuple[Source, Measured]]:
@@ -311,18 +278,23 @@ def _repeats(evidence: Evidence, units: Index) -> npt.NDArray[np.float64]:
 
 
 def _sort_out(passed: list[Group], openly: Openly) -> tuple[list[Group], list[Related]]:
-    """Surest first; what overlaps a surer campaign by more than half is that campaign again."""
+    """Surest first; what overlaps a surer one by more than half is that one again."""
     campaigns: list[Group] = []
     related: list[Related] = []
     for each in sorted(passed, key=lambda g: -g.source.score[g.units].sum()):
-        if any(len(np.intersect1d(each.members, c.members)) * 2 > len(each.members) for c in campaigns):
+        if any(_again(each, one) for one in campaigns):
             continue
         relation = _relation(each.members, openly)
         if relation:
-            related.append(Related(each.members, relation))
+            if not any(_again(each, one) for one in related):
+                related.append(Related(each.members, relation))
         else:
             campaigns.append(each)
     return campaigns, related
+
+
+def _again(group: Group, other: Group | Related) -> bool:
+    return len(np.intersect1d(group.members, other.members)) * 2 > len(group.members)
 
 
 def _relation(members: Index, openly: Openly) -> str:

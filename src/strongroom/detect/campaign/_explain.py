@@ -12,7 +12,6 @@ from strongroom.store import Store
 from ._detect import Group, Snapshot, detect
 from ._features import Features, read_features
 from ._links import cosines
-from ._sources import JOIN
 from ._ties import Tie
 
 __all__ = ["Explanation", "explain"]
@@ -45,7 +44,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Accounts of the campaign that it is in, itself included; empty when in none."""
     score: float | None
     """Logarithm of how many times as likely its prompts are if a share of them comes from the source of its own
-    campaign, or of the nearest one, than if none does. Members have at least `JOIN`."""
+    campaign, or of the nearest one, than if none does."""
     share: float | None
     """That share."""
     prompts_in_source: int
@@ -90,7 +89,7 @@ def explain(store: Store, account: str, *, since: int | None = None, until: int 
         prompts_in_source=in_source,
         tied_to_campaign=tied,
         nearest=_nearest(me, snapshot, features, shared),
-        reasons=_reasons(texts, inside, score, share, in_source, tied),
+        reasons=_reasons(texts, inside, score, 0.0 if home is None else home.source.least, share, in_source, tied),
     )
 
 
@@ -140,7 +139,13 @@ def _nearest(me: int, snapshot: Snapshot, features: Features, shared: dict[int, 
 
 
 def _reasons(
-    texts: int, inside: bool, score: float | None, share: float | None, in_source: int, tied: list[str]
+    texts: int,
+    inside: bool,
+    score: float | None,
+    least: float,
+    share: float | None,
+    in_source: int,
+    tied: list[str],
 ) -> list[str]:
     if not texts:
         return ["It sent no opening prompt of five words or more, so it cannot be compared. It is in no campaign."]
@@ -152,16 +157,16 @@ def _reasons(
             f"It is in a campaign: {in_source} of the {texts} prompts that were looked at fall into subjects that the "
             f"members ask about and hardly anybody else does, {share:.0%} of what it asks by the best estimate. What "
             f"it asks is e^{score:.0f} times as likely if it draws from their source as if it does not (members: from "
-            f"e^{JOIN:.0f} on); its prompts are spread over these subjects as theirs are, and {shares}.",
+            f"e^{least:.1f} on); its prompts are spread over these subjects as theirs are, and {shares}.",
             "It would leave the campaign if it came back to these subjects as somebody does who works on them, or if "
             "most of its prompts, so far not in these logs, were about other things. Ask what it works on before "
             "acting.",
         ]
-    if score < JOIN:
+    if score < least:
         return [
             "It is in no campaign.",
             f"What it asks is e^{score:.1f} times as likely if part of it comes from the nearest campaign's source as "
-            f"if none does; from e^{JOIN:.0f} on an account belongs to it.",
+            f"if none does; from e^{least:.1f} on an account belongs to it.",
         ]
     return [
         "It is in no campaign.",

@@ -40,6 +40,8 @@ MEASURED = 0.1
 """And share of the group's units: of a few of many it says nothing."""
 TEXTS_EACH = 4.0
 """Texts for each unit of the group that a likeness needs: of many groups that sent little, some are alike by chance."""
+CELLS_EACH = 12.0
+"""The same where texts are compared by their cells, which says less of each."""
 PLAIN = 0.2
 """Share of a group's units that must ask without a template of their own; then only such texts are measured."""
 
@@ -132,7 +134,7 @@ class Evidence:
         # Few texts of either kind are few texts: one cell that nobody can be told apart by would make anyone alike.
         by_cells = self._senders(rows[~templated]) < PLAIN * len(units) <= self._senders(rows[templated])
         rows = self.texts_of(source, units, own=True) if by_cells else rows[~templated]
-        if len(rows) < TEXTS_EACH * len(units):
+        if len(rows) < (CELLS_EACH if by_cells else TEXTS_EACH) * len(units):
             return Measured(0.0, 1.0, len(rows))
         if len(rows) > MOST_TEXTS:  # by digest, which has nothing to do with what a text says
             rows = rows[np.argsort(self.sample.digest[rows], kind="stable")[:MOST_TEXTS]]

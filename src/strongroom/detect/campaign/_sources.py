@@ -34,6 +34,10 @@ SMOOTHING = 0.25
 """Touches, for each cell, of everybody's distribution that are mixed into a group's."""
 JOIN = 3.0
 """Score from which a unit belongs to a group."""
+LARGE = 100
+"""Units from which a group is large: what it draws from is known well, and that many draw from it."""
+ODDS = 1.0
+"""Logarithm of the odds from which a unit belongs to a large group, where as many as do are taken to be its members."""
 OWN_RATIO = 0.02
 """What a unit's own cell counts instead of q / b."""
 OWN_SIGMA = 2.5
@@ -73,6 +77,8 @@ class Source:
     """Entries that are not a unit's own, (entries,)."""
     mannered: Flags
     """Units that belong to it but for one cell that is full because of their manner of asking, (units,)."""
+    least: float
+    """Score from which a unit belongs."""
 
     def holds(self, touches: Touches) -> Flags:
         """Entries in the core of the source's cells that are not a unit's own, (entries,)."""
@@ -84,18 +90,24 @@ class Source:
 
 
 def settle(
-    touches: Touches, start: Flags, *, known: Sequence[Flags] = (), rounds: int = 16, own: bool = True
+    touches: Touches,
+    start: Flags,
+    *,
+    join: float = JOIN,
+    known: Sequence[Flags] = (),
+    rounds: int = 16,
+    own: bool = True,
 ) -> Source | None:
     """The source that a start settles into, or None when it falls apart or is on its way to one of `known`.
 
-    `start`: units to begin with; `own` False: does not look whether a cell is a unit's own, which finds whole
-    communities of interest.
+    `start`: units to begin with; `join`: score from which a unit belongs to a group that is not large; `own` False:
+    does not look whether a cell is a unit's own, which finds whole communities of interest.
     """
-    search = _Search(touches, own)
+    search = _Search(touches, own, join)
     member, seen = start.copy(), set[bytes]()
     for _ in range(rounds):
         search.learn(member)
-        new = search.score > JOIN
+        new = search.score > search.least
         if own:
             near = np.flatnonzero(new)
             new[near] = search.dealt_out(near)
@@ -117,7 +129,7 @@ def _agree(one: Flags, size: int, other: Flags) -> bool:
 
 def learn_once(touches: Touches, member: Flags) -> Source:
     """What `member` have in common, whether or not they belong together."""
-    search = _Search(touches, own=True)
+    search = _Search(touches, own=True, join=JOIN)
     search.learn(member)
     return search.source(member)
 
@@ -132,8 +144,8 @@ def _entries(touches: Touches, units: Index) -> Index:
 class _Search:
     """The state of one search."""
 
-    def __init__(self, touches: Touches, own: bool) -> None:
-        self._touches, self._own = touches, own
+    def __init__(self, touches: Touches, own: bool, join: float) -> None:
+        self._touches, self._own, self._join = touches, own, join
         self._shared = np.ones(len(touches.unit), dtype=bool)
         self._share = np.full(touches.units, 0.5)
         self._matrix = touches.matrix(np.ones(len(touches.unit)))
@@ -142,6 +154,10 @@ class _Search:
     def learn(self, member: Flags) -> None:
         """Learns the source of `member` and scores every unit by it."""
         touches = self._touches
+        members = int(np.count_nonzero(member))
+        self.least = self._join
+        if members >= LARGE:
+            self.least = min(self._join, ODDS + float(np.log(max(touches.asking - members, 1) / members)))
         # Entries of members: few of all, and all that the sums over a group's cells need.
         self._rows = rows = _entries(touches, np.flatnonzero(member))
         kept = rows[self._shared[rows]]
@@ -208,7 +224,7 @@ class _Search:
 
         One cell may be full because of somebody's manner of asking.
         """
-        found, near = np.zeros(self._touches.units, dtype=bool), np.flatnonzero(self.score > JOIN)
+        found, near = np.zeros(self._touches.units, dtype=bool), np.flatnonzero(self.score > self.least)
         found[near] = self._spread(near, *OF_THE_REST, without_fullest=True)
         return found
 
@@ -242,4 +258,5 @@ class _Search:
             lift=self._lift,
             shared=self._shared,
             mannered=self.mannered() if self._own else np.zeros(len(member), dtype=bool),
+            least=self.least,
         )

@@ -64,6 +64,11 @@ class Touches:
         return self.by_cell(np.ones(len(self.unit)))
 
     @cached_property
+    def asking(self) -> int:
+        """Units of which a text counts."""
+        return int(np.count_nonzero(self.texts))
+
+    @cached_property
     def several(self) -> Index:
         """Entries of more than one text."""
         return np.flatnonzero(self.count > 1)
