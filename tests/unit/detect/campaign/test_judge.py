@@ -55,6 +55,15 @@ def test_who_sent_a_single_text_cannot_be_measured(texts: int) -> None:
     assert (found.likeness, found.error) == (0, 1)
 
 
+@pytest.mark.parametrize(("texts", "said"), [(9, False), (40, True)])
+def test_few_texts_in_templates_of_ones_own_say_nothing(texts: int, said: bool) -> None:
+    world = world_of(8)
+    members = world.workers(30, world.list_of(), texts)
+    for number, member in enumerate(members):
+        world.template([member], 100 + number)
+    assert (measured(world, members).likeness > 0.5) is said
+
+
 def test_the_score_is_what_the_likeness_is_at_least() -> None:
     assert Measured(0.9, 0.05, 100).score == pytest.approx(0.8)
 

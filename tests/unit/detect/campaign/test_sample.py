@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.detect.campaign._features import Features, read_features
-from strongroom.detect.campaign._sample import MAX_SAMPLE, MAX_TEXTS, MIN_SAMPLE, Sample, _once, texts_of_each
+from strongroom.detect.campaign._sample import MAX_SAMPLE, MAX_TEXTS, MIN_SAMPLE, Sample, _once, repeated, texts_of_each
 from strongroom.sketch import DIMENSIONS, NO_SHINGLE
 from strongroom.store import Store
 
@@ -153,3 +153,9 @@ def test_once_is_blind_to_order_and_may_be_done_in_parts(rows, random) -> None:
     assert equal(whole, _once(sample(shuffled)))
     assert equal(whole, _once(sample(again)))
     assert len(whole) == len({(subject, digest) for subject, _, digest in rows})
+
+
+@given(st.lists(st.sampled_from([-(2**63), -1, 0, 5, 2**63 - 1]), max_size=30), st.integers(1, 6))
+def test_values_that_occur_often_are_found(values: list[int], times: int) -> None:
+    found = repeated(np.array(values, dtype=np.int64), times)
+    assert found.tolist() == sorted({value for value in values if values.count(value) >= times})
