@@ -55,7 +55,7 @@ def test_who_sent_a_single_text_cannot_be_measured(texts: int) -> None:
     assert (found.likeness, found.error) == (0, 1)
 
 
-@pytest.mark.parametrize(("texts", "said"), [(9, False), (40, True)])
+@pytest.mark.parametrize(("texts", "said"), [(40, False), (80, True)])
 def test_few_texts_in_templates_of_ones_own_say_nothing(texts: int, said: bool) -> None:
     world = world_of(8)
     members = world.workers(30, world.list_of(), texts)
