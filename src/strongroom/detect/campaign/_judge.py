@@ -232,4 +232,4 @@ class Judge:
         units = np.sort(pool[np.argsort(-near, kind="stable")[:size]])
         member = np.zeros(touches.units, dtype=bool)
         member[units] = True
-        return self._evidence.measure(learn_once(touches, member), units).score
+        return self._evidence.measure(learn_once(touches, member, score=False), units).score

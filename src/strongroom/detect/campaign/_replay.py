@@ -1,10 +1,10 @@
 """When a campaign would have been seen: the same detection again, blind to all that came later.
 
 Where to look is found by hindsight: a search that begins with the members, among the cells and common passages that
-the whole of the traffic taught, finds by halves the earliest slice at which anybody could have seen the campaign. What
-is told is found without any: from that slice on everything is learnt anew from what was there by then, until one slice
-shows it. So the slice may be later than the first that a live watch would have shown, and is never one at which it
-would not have.
+the whole of the traffic taught, and beside the groups that it was compared with at the end, finds by halves the
+earliest slice at which anybody could have seen the campaign. What is told is found without any: from that slice on
+everything is learnt anew from what was there by then, until one slice shows it. So the slice may be later than the
+first that a live watch would have shown, and is never one at which it would not have.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ class Replay:
     def __init__(self, features: Features, ground: Ground, snapshot: Snapshot) -> None:
         """`ground` and `snapshot`: those of all slices."""
         self._features, self._ground, self._raised = features, ground, snapshot.raised
+        self._snapshot = snapshot
         self._templates = [tie for tie in snapshot.ties if tie.kind == "template"]
-        self._shown = {len(features.edges): snapshot.campaigns}
+        self._shown: dict[int, list[Group]] = {}
 
     def first_seen(self, campaign: Group) -> int:
         """The number of slices after which the campaign is reported by a detection that is blind to all later ones."""
@@ -45,11 +46,13 @@ class Replay:
         return self._shown[slices]
 
     def _with_hindsight(self, slices: int, campaign: Group) -> list[Group]:
-        """What a search that begins with the campaign's members, and nowhere else, finds."""
+        """What a search that begins with the campaign's members, and nowhere else, finds, compared with the groups
+        that it is compared with at the end."""
         view = look(self._features, slices, self._cut(slices))
         ties = [*fact_ties(self._features, slices, view.able), *self._templates]
         sets = hinted([campaign.members], view)
-        return conclude(view, ties, sets, np.random.default_rng(SEED), raised=self._raised).campaigns
+        rng = np.random.default_rng(SEED)
+        return conclude(view, ties, sets, rng, self._snapshot, self._raised).campaigns
 
     def _cut(self, slices: int) -> Ground:
         """The first slices of the texts, in the cells of all."""

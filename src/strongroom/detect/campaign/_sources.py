@@ -127,10 +127,10 @@ def _agree(one: Flags, size: int, other: Flags) -> bool:
     return common > KNOWN * (size + int(np.count_nonzero(other)) - common)
 
 
-def learn_once(touches: Touches, member: Flags) -> Source:
-    """What `member` have in common, whether or not they belong together."""
+def learn_once(touches: Touches, member: Flags, *, score: bool = True) -> Source:
+    """What `member` have in common, whether or not they belong together. Without `score` nobody is scored by it."""
     search = _Search(touches, own=True, join=JOIN)
-    search.learn(member)
+    search.learn(member, score=score)
     return search.source(member)
 
 
@@ -151,7 +151,7 @@ class _Search:
         self._matrix = touches.matrix(np.ones(len(touches.unit)))
         self.score: Floats = np.zeros(touches.units)
 
-    def learn(self, member: Flags) -> None:
+    def learn(self, member: Flags, *, score: bool = True) -> None:
         """Learns the source of `member` and scores every unit by it."""
         touches = self._touches
         members = int(np.count_nonzero(member))
@@ -169,7 +169,8 @@ class _Search:
         before = self._shared[rows]
         if self._own:
             self._shared = self._not_own(kept)
-        self._score(member, inside, before, total, prior)
+        if score:
+            self._score(member, inside, before, total, prior)
 
     def _cells_of(self, rows: Index, values: Floats | None = None) -> Floats:
         """The sum of each cell over some entries, (cells,)."""
