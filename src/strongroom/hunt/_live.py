@@ -148,7 +148,7 @@ class LiveHunt:
     def _conclude(self, cycle: Cycle, now: int, seconds: float) -> None:
         """The verdict, and what is kept of it when something was told."""
         ordered = sorted(self._current.values(), key=lambda pair: -pair[1].exchanges)
-        result: Result | None = self._watch.result([found for found, _ in ordered])
+        result: Result | None = self._watch.result([found for found, _ in ordered], self._watcher.step)
         campaigns = [campaign for _, campaign in ordered]
         cycle.verdict = verdict_of(result, campaigns, self._logs.report)
         cycle.circumstances = circumstances_of(self._hunt, self._logs.report, result, campaigns, now, seconds)

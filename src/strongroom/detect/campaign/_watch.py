@@ -25,6 +25,7 @@ from ._cells import nearest
 from ._detect import SEED, Ground, Group, Snapshot, View, conclude, hinted, lay, look, search
 from ._features import Features, Reader
 from ._find import Found, Result, gather, raised_by, related_groups, result_of
+from ._sensitivity import glance
 from ._starts import DIRECTIONS, ends, scaled, tied
 from ._ties import Tie, fact_ties
 from ._touches import Touches
@@ -193,13 +194,17 @@ class Watch:
         assert self._whole is not None
         return gather(spotted.group, 1, self._current, self._whole.features, self._store)
 
-    def result(self, found: list[Found]) -> Result | None:
-        """What was found in all, beside what was looked at. None when there are no exchanges."""
+    def result(self, found: list[Found], progress: Callable[[str], None] = lambda _: None) -> Result | None:
+        """What was found in all, beside what was looked at; of nothing, with one look at what would have been found.
+        None when there are no exchanges."""
         if self._whole is None:
             return None
         if self._related is None:
             self._related = related_groups(self._whole.features, self._current, self._store)
-        return result_of(self._whole.features, self._current, found, self._related, self._budget)
+        result = result_of(self._whole.features, self._current, found, self._related, self._budget)
+        if not found:
+            result.sensitivity.update(glance(self._whole.features, raised=self._raised, progress=progress))
+        return result
 
     def compacted(self) -> None:
         """Tells that the store's files were written anew, with the same rows, after the last cycle."""

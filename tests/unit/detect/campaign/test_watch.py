@@ -161,6 +161,9 @@ def test_a_campaign_that_begins_between_full_cycles_is_found_before_the_next(see
     append(store, rows.filter(pa.array(~theirs)))
     assert watch.cycle() == []
     assert watch.full
+    nothing = watch.result([])
+    assert nothing is not None
+    assert nothing.sensitivity["measured"]
     append(store, rows.filter(pa.array(theirs)))
     spotted = watch.cycle() or watch.cycle()
     assert not watch.full
