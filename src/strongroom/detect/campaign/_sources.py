@@ -90,20 +90,14 @@ class Source:
 
 
 def settle(
-    touches: Touches,
-    start: Flags,
-    *,
-    join: float = JOIN,
-    known: Sequence[Flags] = (),
-    rounds: int = 16,
-    own: bool = True,
+    touches: Touches, start: Flags, *, known: Sequence[Flags] = (), rounds: int = 16, own: bool = True
 ) -> Source | None:
     """The source that a start settles into, or None when it falls apart or is on its way to one of `known`.
 
-    `start`: units to begin with; `join`: score from which a unit belongs to a group that is not large; `own` False:
-    does not look whether a cell is a unit's own, which finds whole communities of interest.
+    `start`: units to begin with; `own` False: does not look whether a cell is a unit's own, which finds whole
+    communities of interest.
     """
-    search = _Search(touches, own, join)
+    search = _Search(touches, own)
     member, seen = start.copy(), set[bytes]()
     for _ in range(rounds):
         search.learn(member)
@@ -129,7 +123,7 @@ def _agree(one: Flags, size: int, other: Flags) -> bool:
 
 def learn_once(touches: Touches, member: Flags, *, score: bool = True) -> Source:
     """What `member` have in common, whether or not they belong together. Without `score` nobody is scored by it."""
-    search = _Search(touches, own=True, join=JOIN)
+    search = _Search(touches, own=True)
     search.learn(member, score=score)
     return search.source(member)
 
@@ -144,8 +138,8 @@ def _entries(touches: Touches, units: Index) -> Index:
 class _Search:
     """The state of one search."""
 
-    def __init__(self, touches: Touches, own: bool, join: float) -> None:
-        self._touches, self._own, self._join = touches, own, join
+    def __init__(self, touches: Touches, own: bool) -> None:
+        self._touches, self._own = touches, own
         self._shared = np.ones(len(touches.unit), dtype=bool)
         self._share = np.full(touches.units, 0.5)
         self._matrix = touches.matrix(np.ones(len(touches.unit)))
@@ -155,9 +149,9 @@ class _Search:
         """Learns the source of `member` and scores every unit by it."""
         touches = self._touches
         members = int(np.count_nonzero(member))
-        self.least = self._join
+        self.least = JOIN
         if members >= LARGE:
-            self.least = min(self._join, ODDS + float(np.log(max(touches.asking - members, 1) / members)))
+            self.least = min(JOIN, ODDS + float(np.log(max(touches.asking - members, 1) / members)))
         # Entries of members: few of all, and all that the sums over a group's cells need.
         self._rows = rows = _entries(touches, np.flatnonzero(member))
         kept = rows[self._shared[rows]]
