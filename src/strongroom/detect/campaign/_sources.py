@@ -150,7 +150,7 @@ class _Search:
         touches = self._touches
         members = int(np.count_nonzero(member))
         self.least = JOIN
-        if members >= LARGE:
+        if self._own and members >= LARGE:
             self.least = min(JOIN, ODDS + float(np.log(max(touches.asking - members, 1) / members)))
         # Entries of members: few of all, and all that the sums over a group's cells need.
         self._rows = rows = _entries(touches, np.flatnonzero(member))
