@@ -105,6 +105,7 @@ def go_on(
         if first:
             first = False
             print_notice(f"watching; {_line(cycle.summary)}")
+        _tell_silence(cycle)
         time.sleep(max(pause - (time.monotonic() - began), 0))
 
 
@@ -117,6 +118,14 @@ def _tell(cycle: Cycle, *, json: bool) -> None:
 
             print_change(told.campaign, _CHANGES[told.change], stdout())
     sys.stdout.flush()
+
+
+def _tell_silence(cycle: Cycle) -> None:
+    """What would have been found, where a verdict is that nothing was."""
+    if cycle.verdict is None or cycle.verdict.campaigns:
+        return
+    if summary := cycle.verdict.sensitivity.get("summary"):
+        print_notice(tame(str(summary)))
 
 
 def _tell_cycle(summary: CycleEvent, *, json: bool) -> None:
