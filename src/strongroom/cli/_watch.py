@@ -41,7 +41,9 @@ def check_watch(words: list[str], *, watch: bool, every: str, each_cycle: bool, 
         return
     pause_of(every)
     if sensitivity:
-        raise UsageError("a watch measures no sensitivity", next="give --sensitivity to a hunt without --watch")
+        raise UsageError(
+            "a watch takes a look and measures no more", next="give --sensitivity to a hunt without --watch"
+        )
     if not words:
         raise UsageError("there is nothing to watch", next="name the logs: strongroom hunt LOGS… --watch")
     if streamed := [word for word in words if word == "-" or word.startswith(("/dev/fd/", "/proc/self/fd/"))]:
@@ -90,7 +92,7 @@ def go_on(
     from strongroom.hunt import LiveHunt
 
     records = _Records(hunt.record, failed, json=json) if hunt.record else None
-    live, first = LiveHunt(replace(hunt, record=records.add if records else None)), True
+    live, first, said = LiveHunt(replace(hunt, record=records.add if records else None)), True, ""
     while True:
         began, clock = time.monotonic(), now()
         with watching() as watcher:
@@ -105,7 +107,7 @@ def go_on(
         if first:
             first = False
             print_notice(f"watching; {_line(cycle.summary)}")
-        _tell_silence(cycle)
+        said = _tell_silence(cycle, said)
         time.sleep(max(pause - (time.monotonic() - began), 0))
 
 
@@ -120,12 +122,14 @@ def _tell(cycle: Cycle, *, json: bool) -> None:
     sys.stdout.flush()
 
 
-def _tell_silence(cycle: Cycle) -> None:
-    """What would have been found, where a verdict is that nothing was."""
+def _tell_silence(cycle: Cycle, said: str) -> str:
+    """Says what would have been found, where a verdict is that nothing was, unless it was `said` before; returns it."""
     if cycle.verdict is None or cycle.verdict.campaigns:
-        return
-    if summary := cycle.verdict.sensitivity.get("summary"):
-        print_notice(tame(str(summary)))
+        return said
+    summary = str(cycle.verdict.sensitivity.get("summary", ""))
+    if summary and summary != said:
+        print_notice(tame(summary))
+    return summary
 
 
 def _tell_cycle(summary: CycleEvent, *, json: bool) -> None:

@@ -87,7 +87,7 @@ class LiveHunt:
         )
         self._watch = Watch(hunt.store, since=hunt.settings.since, until=hunt.settings.until, budget=hunt.budget)
         self._current: dict[str, tuple[Found, Campaign]] = {}
-        self._begun = False
+        self._begun = self._measured = False
 
     def _reading(self, at: Progress) -> None:
         self._watcher.reading(at)
@@ -103,7 +103,8 @@ class LiveHunt:
         spotted = self._watch.cycle(self._watcher.step)
         told, changed = self._compare(spotted, now)
         cycle = Cycle(self._summary(new, now, 0), told)
-        if changed or not self._begun:
+        silent = self._watch.full and not self._current and not self._measured  # traffic came to measure it in
+        if changed or silent or not self._begun:
             self._conclude(cycle, now, time.monotonic() - started)
         self._begun = True
         if self._watch.full:
@@ -149,6 +150,7 @@ class LiveHunt:
         """The verdict, and what is kept of it when something was told."""
         ordered = sorted(self._current.values(), key=lambda pair: -pair[1].exchanges)
         result: Result | None = self._watch.result([found for found, _ in ordered], self._watcher.step)
+        self._measured = result is not None and bool(result.sensitivity["measured"])
         campaigns = [campaign for _, campaign in ordered]
         cycle.verdict = verdict_of(result, campaigns, self._logs.report)
         cycle.circumstances = circumstances_of(self._hunt, self._logs.report, result, campaigns, now, seconds)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from ._sample import Sample
 from ._vectors import Vectors
 
-__all__ = ["learn_centres", "nearest"]
+__all__ = ["cells_for", "learn_centres", "nearest"]
 
 TEXTS_PER_CELL = 75
 """On average."""
@@ -30,9 +30,14 @@ Floats = npt.NDArray[np.float32]
 Index = npt.NDArray[np.intp]
 
 
+def cells_for(texts: int) -> int:
+    """How many cells so many texts are put into, at most."""
+    return int(np.clip(texts // TEXTS_PER_CELL, MIN_CELLS, MAX_CELLS))
+
+
 def learn_centres(sample: Sample, vectors: Vectors, rng: np.random.Generator) -> Floats:
     """The centre of each cell, (cells, 256)."""
-    count = int(np.clip(len(sample) // TEXTS_PER_CELL, MIN_CELLS, MAX_CELLS))
+    count = cells_for(len(sample))
     order, place = _dealt(sample.subject, rng)
     learnt = rng.permutation(order[place < LEARNT_EACH])[:LEARNT_FROM]
     # The first texts of all subjects come first: as many subjects as there can be have a part in the centres.

@@ -1,17 +1,21 @@
 """When a campaign would have been seen: the same detection again, blind to all that came later.
 
-Where to look is found by hindsight: a search that begins with the members, among the cells and common passages that
-the whole of the traffic taught, and beside the groups that it was compared with at the end, finds by halves the
-earliest slice at which anybody could have seen the campaign. What is told is found without any: from that slice on
-everything is learnt anew from what was there by then, until one slice shows it. So the slice may be later than the
-first that a live watch would have shown, and is never one at which it would not have.
+Where to look is found by hindsight: a search that begins with the members, and beside the groups that it was compared
+with at the end, looks by halves for the earliest slice that shows the campaign. Where there are many texts it does so
+among the cells and common passages that the whole of the traffic taught; where they are too few for so many cells,
+these are learnt anew. What is told is found without any hindsight: from that slice on everything is learnt from what
+was there by then, until one slice shows it. So the slice may be later than the first that a live watch would have
+shown, and is never one at which it would not have.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from ._detect import SEED, Ground, Group, Snapshot, conclude, detect, hinted, look
+from ._cells import cells_for
+from ._detect import SEED, Ground, Group, Snapshot, conclude, detect, hinted, lay, look
 from ._features import Features
 from ._ties import fact_ties
 
@@ -50,13 +54,16 @@ class Replay:
         that it is compared with at the end."""
         view = look(self._features, slices, self._cut(slices))
         ties = [*fact_ties(self._features, slices, view.able), *self._templates]
-        sets = hinted([campaign.members], view)
-        rng = np.random.default_rng(SEED)
-        return conclude(view, ties, sets, rng, self._snapshot, self._raised).campaigns
+        sets = hinted([campaign.members[view.able[campaign.members]]], view)
+        # What it is compared with beyond those groups is of these slices alone, and not kept.
+        before = replace(self._snapshot, comparisons=dict(self._snapshot.comparisons))
+        return conclude(view, ties, sets, np.random.default_rng(SEED), before, self._raised).campaigns
 
     def _cut(self, slices: int) -> Ground:
-        """The first slices of the texts, in the cells of all."""
+        """The first slices of the texts, in the cells of all if as many cells would be theirs."""
         kept = np.flatnonzero(self._ground.sample.slice < slices)
+        if cells_for(len(kept)) < len(self._ground.centres):
+            return lay(self._features, slices, np.random.default_rng(SEED))
         sample = self._ground.sample.take(kept)
         vectors = self._ground.vectors.following(sample, kept, np.arange(len(self._features.subjects)))
         return Ground(sample, vectors, self._ground.centres, self._ground.cell[kept])

@@ -148,10 +148,11 @@ class _Search:
     def learn(self, member: Flags, *, score: bool = True) -> None:
         """Learns the source of `member` and scores every unit by it."""
         touches = self._touches
-        members = int(np.count_nonzero(member))
+        members = int(np.count_nonzero(member & (touches.texts > 0)))
         self.least = JOIN
         if self._own and members >= LARGE:
-            self.least = min(JOIN, ODDS + float(np.log(max(touches.asking - members, 1) / members)))
+            others = max(touches.asking - members, members)  # of more than half nobody belongs for nothing
+            self.least = min(JOIN, ODDS + float(np.log(others / members)))
         # Entries of members: few of all, and all that the sums over a group's cells need.
         self._rows = rows = _entries(touches, np.flatnonzero(member))
         kept = rows[self._shared[rows]]

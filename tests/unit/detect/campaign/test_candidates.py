@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from strongroom.detect.campaign._candidates import MIN_GROUP, find_candidates
+from strongroom.detect.campaign._sources import ODDS, settle
 from strongroom.detect.campaign._starts import starts
 from strongroom.detect.campaign._touches import Touches
+from strongroom.sketch import DIMENSIONS
 
-from .worlds import World
+from .worlds import World, flags
 
 PEOPLE = 150
 
@@ -34,3 +37,16 @@ def test_groups_that_are_too_small_are_none() -> None:
     world.people(PEOPLE, 40)
     world.workers(MIN_GROUP - 3, world.list_of(), 40)
     assert all(len(units) >= MIN_GROUP for units in candidates(world.touches()))
+
+
+@pytest.mark.parametrize(("people", "workers"), [(40, 160), (60, 240)])
+def test_nobody_belongs_for_nothing_to_a_group_that_is_most_of_all(people: int, workers: int) -> None:
+    world = World(2)
+    world.people(people, 40)
+    campaign = world.workers(workers, world.list_of(100), 40)
+    world.add(np.zeros((0, DIMENSIONS)))
+    touches = world.touches()
+    source = settle(touches, flags(campaign, touches.units))
+    assert source is not None
+    assert source.least >= ODDS
+    assert np.isin(source.units, campaign).mean() > 0.95

@@ -63,3 +63,19 @@ def test_campaigns_that_are_looked_for_in_the_same_slices_are_so_at_once(monkeyp
     one, two = (replay.first_seen(campaign) for campaign in snapshot.campaigns)
     assert max(one, two) < SLICES
     assert len(set(asked)) == len(asked)
+
+
+def test_accounts_that_begin_one_after_another_are_seen_when_a_watch_would_have() -> None:
+    world = World(1)
+    world.people(PEOPLE, TEXTS)
+    campaign = world.workers(200, world.list_of(60), 40)
+    for number, subject in enumerate(campaign):
+        first = 1 + number * 9 // len(campaign)
+        world.texts[subject].slice = first + np.arange(40) * (SLICES - first) // 40
+    features = world.features()
+    replay, snapshot = replayed(features)
+    (found,) = snapshot.campaigns
+    before = dict(snapshot.comparisons)
+    seen = replay.first_seen(found)
+    assert not any(reported(detect(features, slices).campaigns, campaign) for slices in range(1, seen))
+    assert snapshot.comparisons == before
