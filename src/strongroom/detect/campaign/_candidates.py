@@ -12,16 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ._sources import Source, settle
-from ._touches import Touches
+from ._touches import Touches, as_flags
 
-__all__ = ["MIN_GROUP", "as_flags", "find_candidates"]
+__all__ = ["MIN_GROUP", "find_candidates"]
 
 MIN_GROUP = 8
 """Units of a campaign."""
 MAX_COMMUNITY = 0.4
 """Share of all units beyond which a community of interest is not searched for sources."""
 
-Index = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
 
 
@@ -46,10 +45,3 @@ def find_candidates(touches: Touches, starts: Iterable[Flags]) -> list[Source]:
             communities.append(as_flags(community.units, touches.units))
             search(communities[-1])
     return found
-
-
-def as_flags(units: Index, count: int) -> Flags:
-    """Which of `count` units are among these."""
-    flags = np.zeros(count, dtype=bool)
-    flags[units] = True
-    return flags

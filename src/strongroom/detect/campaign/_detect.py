@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ._candidates import MIN_GROUP, as_flags, find_candidates
+from ._candidates import MIN_GROUP, find_candidates
 from ._cells import learn_centres, nearest
 from ._features import Features
 from ._judge import MAX_P, Comparisons, Evidence, Judge, Measured
@@ -16,12 +16,11 @@ from ._sample import Sample
 from ._sources import Source
 from ._starts import starts
 from ._ties import Openly, Tie, bystanders, find_ties, openly_related, tied_members
-from ._touches import Touches, read_touches, units_of
+from ._touches import Touches, as_flags, read_touches, units_of
 from ._vectors import Vectors
 
 __all__ = [
     "INTERCHANGEABLE",
-    "MIN_GROUP",
     "SEED",
     "Ground",
     "Group",

@@ -13,7 +13,8 @@ from strongroom.core.records import Evidence, RelatedGroup
 from strongroom.store import Store
 
 from ._budget import AlertBudget
-from ._detect import INTERCHANGEABLE, MIN_GROUP, SEED, Group, Related, Snapshot, lay, search
+from ._candidates import MIN_GROUP
+from ._detect import INTERCHANGEABLE, SEED, Group, Related, Snapshot, lay, search
 from ._evidence import evidence_of, examples
 from ._features import Fact, Features, read_features
 from ._judge import MAX_P, MIN_OUTSIDE

@@ -16,7 +16,7 @@ from scipy.sparse.linalg import svds
 
 from ._sources import MIN_UNITS
 from ._ties import Tie
-from ._touches import Touches
+from ._touches import Touches, as_flags
 
 __all__ = ["DIRECTIONS", "ends", "scaled", "starts", "tied"]
 
@@ -41,7 +41,7 @@ def starts(touches: Touches, ties: Sequence[Tie], unit: npt.NDArray[np.intp], se
 def tied(touches: Touches, ties: Sequence[Tie], unit: npt.NDArray[np.intp]) -> Iterator[Flags]:
     """Units that share something."""
     for members in _tied(ties, unit):
-        yield _flags(members, touches.units)
+        yield as_flags(members, touches.units)
 
 
 def ends(directions: npt.NDArray[np.float64]) -> Iterator[Flags]:
@@ -49,13 +49,7 @@ def ends(directions: npt.NDArray[np.float64]) -> Iterator[Flags]:
     for direction in directions.T:
         order = np.argsort(direction, kind="stable")
         for end in (order[-ENDS:], order[:ENDS]):
-            yield _flags(end, len(directions))
-
-
-def _flags(members: npt.NDArray[np.intp], units: int) -> Flags:
-    flags = np.zeros(units, dtype=bool)
-    flags[members] = True
-    return flags
+            yield as_flags(end, len(directions))
 
 
 def _tied(ties: Sequence[Tie], unit: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from ._sample import Sample, repeated
 from ._ties import Openly
 
-__all__ = ["Touches", "read_touches", "units_of"]
+__all__ = ["Touches", "as_flags", "read_touches", "units_of"]
 
 SHARED_BY = 3
 """Units that send a text word for word before it counts for nobody: an assignment, a benchmark, a viral prompt."""
@@ -83,6 +83,13 @@ class Touches:
     def by_cell(self, values: Floats) -> Floats:
         """The same, (cells,)."""
         return np.bincount(self.cell, weights=values, minlength=self.cells).astype(np.float64, copy=False)
+
+
+def as_flags(units: Index, count: int) -> npt.NDArray[np.bool_]:
+    """Which of `count` units are among these."""
+    flags = np.zeros(count, dtype=bool)
+    flags[units] = True
+    return flags
 
 
 def units_of(openly: Openly) -> Index:
