@@ -1,6 +1,7 @@
 """The records that folders hand to each other. Versioned; docs/schemas/ holds a schema for each contract.
 
-`Exchange` is what a reader makes of one log record; it lives until its text has become a sketch. `Finding`,
+`Exchange` and `LoggedAccess` are what a reader makes of one log record; the first lives until its text has become a
+sketch. `Finding`,
 `Campaign` and `Verdict` are what detection says. `Entry` is what goes on record in the ledger, and
 `AccessEvent` what doors will write there; none does yet.
 """
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 __all__ = [
+    "FIELD_COLUMNS",
     "AccessEvent",
     "Campaign",
     "Entry",
@@ -20,6 +22,7 @@ __all__ = [
     "Exchange",
     "Finding",
     "FlaggedAccount",
+    "LoggedAccess",
     "RelatedGroup",
     "Strength",
     "Verdict",
@@ -68,6 +71,64 @@ class Exchange(msgspec.Struct, gc=False):
     payment_digest: str = ""
     email_domain: str = ""
     country: str = ""
+
+
+class LoggedAccess(msgspec.Struct, gc=False):
+    """One access event in a log from elsewhere, as a reader understood it. Empty text means: not in the log."""
+
+    time: int
+    """Microseconds since 1970-01-01T00:00:00Z."""
+    principal: str
+    """Who acted, by the log's own name; a role without the session names that software makes up."""
+    product: str
+    """What wrote the log, as Sigma's `logsource.product` calls it: `aws`, `kubernetes`, …"""
+    service: str
+    """Sigma's `logsource.service`: `cloudtrail`, `audit`, …"""
+    action: str = ""
+    """What was done, service first: `s3:GetObject`, `pods/exec:create`."""
+    provider: str = ""
+    """The service that was asked, as the log writes it: `s3.amazonaws.com`."""
+    operation: str = ""
+    """What it was asked, as the log writes it: `GetObject`."""
+    outcome: Literal["allowed", "refused", "failed"] = "allowed"
+    reason: str = ""
+    """The log's error code."""
+    id: str = ""
+    principal_kind: str = ""
+    """As the log writes it: `IAMUser`, `AssumedRole`, …"""
+    credential: str = ""
+    """The name or a digest of the credential, never the secret itself."""
+    session: str = ""
+    organization: str = ""
+    """The cloud account, project, subscription, cluster or host where it happened."""
+    client_address: str = ""
+    user_agent: str = ""
+    region: str = ""
+    resource: str = ""
+    """What it was done to, as the log names it."""
+    asset: str = ""
+    """Only where the log itself names one of our assets; others are resolved when they are looked for."""
+    asset_digest: str = ""
+    bytes: int = -1
+    """Bytes that left; -1: not in the log."""
+    request_digest: str = ""
+    fields: dict[str, str] = {}
+    """The rest of the record, flat: `requestParameters.bucketName`. Rules ask for them by these names."""
+
+
+FIELD_COLUMNS: dict[tuple[str, str], dict[str, str]] = {
+    ("aws", "cloudtrail"): {
+        "eventName": "operation",
+        "eventSource": "provider",
+        "errorCode": "reason",
+        "sourceIPAddress": "client_address",
+        "userAgent": "user_agent",
+        "awsRegion": "region",
+        "userIdentity.type": "principal_kind",
+        "userIdentity.accessKeyId": "credential",
+    },
+}
+"""By product and service of a log: which of its fields stand unchanged in a column, and so not in `fields`."""
 
 
 class Example(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -165,6 +226,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     window: Window
     skipped: dict[str, int]
     campaigns: list[Campaign]
+    findings: list[Finding] = []
+    """What was found in access events: intrusion and exfiltration. Most severe first."""
+    access_events: int = 0
+    principals: int = 0
+    """Distinct principals in the access events."""
     related_groups: list[RelatedGroup]
     accounts_flagged: list[FlaggedAccount]
     sensitivity: dict[str, Any]

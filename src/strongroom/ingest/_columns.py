@@ -1,4 +1,4 @@
-"""Exchanges to a batch of rows for the store: columns, and a sketch in the place of each text."""
+"""Exchanges and access events to batches of rows for the store; a sketch stands in the place of each text."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from strongroom.core.records import Exchange
+from strongroom.core.records import Exchange, LoggedAccess
 from strongroom.sketch import FLAGS, NO_SHINGLE, Sketcher
-from strongroom.store import EXCHANGES
+from strongroom.store import ACCESS_EVENTS, EXCHANGES
 
-__all__ = ["to_batch"]
+__all__ = ["access_batch", "to_batch"]
 
 _TEXTS = [
     *("account", "end_user", "organization", "credential", "session", "client_address", "tls_fingerprint"),
     *("user_agent", "payment_digest", "email_domain", "country", "id", "operation", "model"),
+]
+_ACCESS_TEXTS = [
+    *("principal", "principal_kind", "credential", "session", "organization", "client_address", "user_agent", "region"),
+    *("id", "action", "provider", "operation", "resource", "asset", "asset_digest", "outcome", "reason"),
+    *("request_digest", "product", "service"),
 ]
 _NUMBERS = ["status", "input_tokens", "output_tokens", "max_tokens", "turn"]
 
@@ -47,16 +52,51 @@ def to_batch(
     )
     columns["temperature"] = pa.array([None if e.temperature < 0 else e.temperature for e in exchanges], pa.float32())
     columns["text"] = pa.array([(e.text or None) if keep_text else None for e in exchanges], pa.string())
-    columns["source"] = pa.array([source]).take(pa.array(np.zeros(n, dtype=np.int32)))
-    columns["format"] = pa.array([format]).take(pa.array(np.zeros(n, dtype=np.int32)))
-    columns["position"] = pa.array(places, pa.int64())
-    columns["line_key"] = pa.array(line_keys, pa.int64())
-    columns["record_key"] = pa.array(record_keys, pa.int64())
+    columns |= _origin(n, source, format, places, line_keys, record_keys)
     return pa.RecordBatch.from_arrays([columns[name] for name in EXCHANGES.names], schema=EXCHANGES)
 
 
-def _text(exchanges: Sequence[Exchange], name: str) -> pa.Array:
-    return pa.array([getattr(e, name) or None for e in exchanges], pa.string())
+def access_batch(
+    events: Sequence[LoggedAccess],
+    *,
+    places: Sequence[int],
+    line_keys: npt.NDArray[np.int64],
+    record_keys: npt.NDArray[np.int64],
+    source: str,
+    format: str,
+) -> pa.RecordBatch:
+    """Rows with the columns of ACCESS_EVENTS, one per event, in order."""
+    if not events:
+        return pa.RecordBatch.from_pylist([], schema=ACCESS_EVENTS)
+    columns = {name: _text(events, name) for name in _ACCESS_TEXTS}
+    columns["time"] = pa.array([e.time for e in events], pa.timestamp("us", "UTC"))
+    columns["bytes"] = pa.array([None if e.bytes < 0 else e.bytes for e in events], pa.int64())
+    columns["fields"] = pa.array([list(e.fields.items()) for e in events], ACCESS_EVENTS.field("fields").type)
+    columns |= _origin(len(events), source, format, places, line_keys, record_keys)
+    return pa.RecordBatch.from_arrays([columns[name] for name in ACCESS_EVENTS.names], schema=ACCESS_EVENTS)
+
+
+def _origin(
+    n: int,
+    source: str,
+    format: str,
+    places: Sequence[int],
+    line_keys: npt.NDArray[np.int64],
+    record_keys: npt.NDArray[np.int64],
+) -> dict[str, pa.Array]:
+    """Where rows came from."""
+    same = pa.array(np.zeros(n, dtype=np.int32))
+    return {
+        "source": pa.array([source]).take(same),
+        "format": pa.array([format]).take(same),
+        "position": pa.array(places, pa.int64()),
+        "line_key": pa.array(line_keys, pa.int64()),
+        "record_key": pa.array(record_keys, pa.int64()),
+    }
+
+
+def _text(rows: Sequence[Exchange | LoggedAccess], name: str) -> pa.Array:
+    return pa.array([getattr(row, name) or None for row in rows], pa.string())
 
 
 def _number(exchanges: Sequence[Exchange], name: str) -> pa.Array:

@@ -29,13 +29,13 @@ class ValueSplitter:
     What is wrong with one record costs that record.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, inside: bool = False) -> None:
+        """`inside`: what is fed stands inside an object, before the array with the records."""
         self._buffer = b""
         self._scanned = 0
         self._in_string = False
         self._start = -1  # where the current record begins in the buffer; -1 between records
-        self._depth = 0
-        self._base = 0  # arrays around the records
+        self._depth = self._base = int(inside)  # arrays, or that object, around the records
         self._wrong = ""  # why the current record is given up; then its bytes are not kept
 
     def feed(self, block: bytes) -> Iterator[Found]:

@@ -40,6 +40,10 @@ class Chunk:
     """(place, reason, detail) of what could not be framed."""
 
 
+# Files in which one object holds all records in an array: CloudTrail's, Azure's and Google's exports.
+_ENVELOPE = re.compile(rb'\s*\{\s*"(?:Records|records|value|entries|items)"\s*:\s*(?=\[)')
+
+
 def frames(stream: io.BufferedReader) -> Iterator[Chunk]:
     """All records of the stream, in chunks of bounded size.
 
@@ -70,6 +74,8 @@ def kind_of(head: bytes) -> Kind:
     if head[:512].count(0) > 8 or head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"PK\x03\x04", b"%PDF")):
         raise InputError("not a text log")
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if _ENVELOPE.match(text):
+        return "document"
     if _is_csv(text):
         return "csv"
     return "document" if _is_document(text) else "lines"
@@ -176,7 +182,10 @@ def lines(stream: io.BufferedReader, number: int = 0) -> Iterator[Chunk]:
 
 
 def _values(stream: io.BufferedReader) -> Iterator[Item]:
-    splitter = ValueSplitter()
+    envelope = _ENVELOPE.match(stream.peek(CHUNK_BYTES))
+    if envelope:
+        stream.read(envelope.end())
+    splitter = ValueSplitter(inside=envelope is not None)
     places = itertools.count(1)
     while block := stream.read1(CHUNK_BYTES):
         for record, wrong in splitter.feed(block):

@@ -133,6 +133,7 @@ class Ingest:
         lines, records = store.keys()
         self._stored, self._lines, self._records = Known(lines), Known(), Known(records)
         self._waiting: list[pa.RecordBatch] = []
+        self._waiting_access: list[pa.RecordBatch] = []
         self._waiting_rows = 0
         self._bytes_done = 0
         self._bytes_total = 0
@@ -222,15 +223,16 @@ class Ingest:
             self.report.skipped["outside the window"] += outcome.outside
         if outcome.not_exchanges:
             self.report.skipped["not an exchange"] += outcome.not_exchanges
-        batch = outcome.batch
-        if batch.num_rows:
+        for batch, waiting in ((outcome.batch, self._waiting), (outcome.access, self._waiting_access)):
+            if not batch.num_rows:
+                continue
             fresh = self._records.add(batch["record_key"].to_numpy())
             if not fresh.all():
                 self.report.skipped["same id again"] += int((~fresh).sum())
-                batch = batch.filter(pa.array(fresh))
-        place.new += batch.num_rows
-        self._waiting.append(batch)
-        self._waiting_rows += batch.num_rows
+                batch = batch.filter(pa.array(fresh))  # noqa: PLW2901
+            place.new += batch.num_rows
+            waiting.append(batch)
+            self._waiting_rows += batch.num_rows
         if self._waiting_rows >= COMMIT_ROWS:
             self._commit()
         self._tell(place)
@@ -238,10 +240,12 @@ class Ingest:
     def _commit(self) -> None:
         # Forgotten before they are written: an interruption may come when the commit is made and has not returned,
         # and rows that were not written are read again by the next run.
-        rows, count = self._waiting, self._waiting_rows
-        self._waiting, self._waiting_rows = [], 0
-        if count:
-            self._store.append_exchanges(rows)
+        exchanges, access = self._waiting, self._waiting_access
+        self._waiting, self._waiting_access, self._waiting_rows = [], [], 0
+        if exchanges:
+            self._store.append_exchanges(exchanges)
+        if access:
+            self._store.append_access_events(access)
 
     def leave_out(self, found: Unreadable) -> None:
         """Counts a source that was named and cannot be opened."""
@@ -382,13 +386,13 @@ def _tame(detail: str) -> str:
 
 
 def check_usable(report: IngestReport) -> None:
-    """Raises InputError when not one exchange could be read, now or before."""
+    """Raises InputError when not one exchange or access event could be read, now or before."""
     if report.new or report.known or report.skipped["outside the window"] or report.skipped["same id again"]:
         return
     reasons = ", ".join(f"{reason}: {count}" for reason, count in report.skipped.most_common(5))
     tried = ", ".join(source.path for source in report.sources[:5])
     raise InputError(
-        f"no exchange could be read ({reasons or 'empty'})",
+        f"no exchange or access event could be read ({reasons or 'empty'})",
         where=tried + (f" and {len(report.sources) - 5} more" if len(report.sources) > 5 else ""),
         next="force a format with --format, or name the fields with --map account=FIELD --map time=FIELD",
     )

@@ -1,8 +1,8 @@
 """What a reader of one log format is, and how the right one is chosen.
 
 A reader turns one *record* (a line of JSON Lines, an element of a JSON array, a row of a table as JSON) into
-exchanges. It is pure: bytes in, `Exchange` records out; it opens nothing and keeps nothing between records,
-so that records can be read in any order by any number of processes.
+exchanges or access events. It is pure: bytes in, `Exchange` or `LoggedAccess` records out; it opens nothing and
+keeps nothing between records, so that records can be read in any order by any number of processes.
 
 Third parties add a reader through an entry point in the group `strongroom.readers`; it names a class with
 the attributes and methods of `Reader` that can be made without arguments.
@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from strongroom.core.errors import RecordError
-from strongroom.core.records import Exchange
+from strongroom.core.records import Exchange, LoggedAccess
 
 __all__ = ["MAX_DEPTH", "Reader", "check_duplicate_keys", "decode", "whole_number"]
 
@@ -37,14 +37,14 @@ class Reader(Protocol):
     reference: str
     """Address of the format's own documentation."""
     metadata_only: bool
-    """True where the format carries no prompt text; such traffic is counted, not compared."""
+    """True where the format carries no prompt text; exchanges of such a log are counted, not compared."""
 
     def claims(self, record: dict[str, Any]) -> int:
         """How surely `record` (one decoded record of the log) is of this format: 0 (no) to 100."""
         ...
 
-    def read(self, raw: bytes) -> Iterable[Exchange]:
-        """The exchanges of one record, none for a record of another kind (a span of a database call, …).
+    def read(self, raw: bytes) -> Iterable[Exchange | LoggedAccess]:
+        """The exchanges or access events of one record; none where it is neither (a span of a database call, …).
 
         Raises RecordError with a stable `reason` when the record is bad.
         """

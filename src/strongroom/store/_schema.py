@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-__all__ = ["EXCHANGES", "FINDINGS", "SCHEMA_VERSION"]
+__all__ = ["ACCESS_EVENTS", "EXCHANGES", "FINDINGS", "SCHEMA_VERSION"]
 
 SCHEMA_VERSION = 1
 
@@ -59,6 +59,43 @@ EXCHANGES = pa.schema(
         ("format", pa.string()),
         ("line_key", pa.int64()),  # keyed digest of the raw record and its ordinal among equal ones
         ("record_key", pa.int64()),  # keyed digest of its id, or the line's key
+    ]
+)
+
+ACCESS_EVENTS = pa.schema(
+    [
+        # Who, when, from where
+        ("time", _TIME),
+        ("principal", pa.string()),
+        ("principal_kind", pa.string()),
+        ("credential", pa.string()),
+        ("session", pa.string()),
+        ("organization", pa.string()),  # cloud account, project, subscription, cluster, host
+        ("client_address", pa.string()),
+        ("user_agent", pa.string()),
+        ("region", pa.string()),
+        # What was done to what, and how it ended
+        ("id", pa.string()),
+        ("action", pa.string()),  # service first: s3:GetObject
+        ("provider", pa.string()),  # the same as the log writes it: s3.amazonaws.com
+        ("operation", pa.string()),  # GetObject
+        ("resource", pa.string()),  # as the log names it
+        ("asset", pa.string()),  # where the log itself names one of ours
+        ("asset_digest", pa.string()),
+        ("outcome", pa.string()),  # allowed, refused, failed
+        ("reason", pa.string()),
+        ("bytes", pa.int64()),  # that left
+        ("request_digest", pa.string()),
+        # What rules ask for
+        ("product", pa.string()),
+        ("service", pa.string()),
+        ("fields", pa.map_(pa.string(), pa.string())),  # the rest of the record, flat
+        # Where it came from
+        ("source", pa.string()),
+        ("position", pa.int64()),  # line, element or row, from 1
+        ("format", pa.string()),
+        ("line_key", pa.int64()),
+        ("record_key", pa.int64()),
     ]
 )
 

@@ -22,7 +22,7 @@ from strongroom.core.clock import format_time
 
 from ._duckdb import DuckDB
 from ._engine import BATCH_ROWS, SPILL, Engine, Partial
-from ._schema import EXCHANGES, FINDINGS
+from ._schema import ACCESS_EVENTS, EXCHANGES, FINDINGS
 from ._spark import Spark, SparkSettings
 from ._table import Table
 
@@ -30,7 +30,7 @@ __all__ = ["Store", "microseconds"]
 
 
 class Store:
-    """`store/` of a site: `exchanges` and `findings`.
+    """`store/` of a site: `exchanges`, `access_events` and `findings`.
 
     Any number of processes may read; appends of several writers do not disturb each other (Delta commits).
     """
@@ -39,6 +39,7 @@ class Store:
         """Opens or makes the tables below `root`; `spark` has it query exchanges there. Raises IntegrityError."""
         self.root = root
         self._exchanges = Table(root / "exchanges", EXCHANGES)
+        self._access_events = Table(root / "access_events", ACCESS_EVENTS)
         self._findings = Table(root / "findings", FINDINGS)
         self._local = DuckDB(root)
         self._engine: Engine = Spark(root, spark) if spark else self._local
@@ -70,10 +71,23 @@ class Store:
         """How many data files hold the exchanges."""
         return len(self._exchanges.files())
 
+    # Access events
+
+    def append_access_events(self, batches: Sequence[pa.RecordBatch]) -> None:
+        """Commits all rows or none. Raises StrongroomError."""
+        self._access_events.append(batches)
+
+    def access_events(self, since: int | None = None, until: int | None = None) -> Any:
+        """The stored access events in a window, as `exchanges` gives exchanges, with the columns of ACCESS_EVENTS."""
+        return _within(self._open(self._engine, self._access_events, ACCESS_EVENTS), since, until)
+
+    # What is known already
+
     def keys(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Line keys and record keys of all stored exchanges, each of shape (rows,)."""
-        exchanges = self._open(self._local, self._exchanges, EXCHANGES)
-        table = self._local.table(exchanges.select("line_key", "record_key"))
+        """Line keys and record keys of all stored rows, each of shape (rows,)."""
+        tables = ((self._exchanges, EXCHANGES), (self._access_events, ACCESS_EVENTS))
+        stored = [self._open(self._local, table, schema).select("line_key", "record_key") for table, schema in tables]
+        table = self._local.table(stored[0].union(stored[1]))
         return (
             table["line_key"].combine_chunks().to_numpy(zero_copy_only=False),
             table["record_key"].combine_chunks().to_numpy(zero_copy_only=False),

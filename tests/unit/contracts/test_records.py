@@ -49,6 +49,19 @@ CAMPAIGN = records.Campaign(
     first_seen=NOW,
     last_seen=LATER,
 )
+FINDING = records.Finding(
+    id="fnd_019a3f20c1d47c3e8e00000000000002",
+    time=NOW,
+    detector="campaign",
+    kind="campaign",
+    severity="high",
+    confidence=0.9,
+    subjects=["acct_1", "acct_2"],
+    techniques=["AML.T0024.002", "T1078"],
+    summary="2 accounts act as one.",
+    evidence=[EVIDENCE],
+    recommended=[],
+)
 SAMPLES: dict[str, msgspec.Struct] = {
     "hunt-1.json": records.Verdict(
         exchanges=100,
@@ -56,24 +69,15 @@ SAMPLES: dict[str, msgspec.Struct] = {
         window=records.Window(NOW, LATER),
         skipped={"not JSON": 2},
         campaigns=[CAMPAIGN],
+        findings=[FINDING],
+        access_events=40,
+        principals=2,
         related_groups=[records.RelatedGroup(accounts=["a", "b"], relation="same organisation org_9")],
         accounts_flagged=[records.FlaggedAccount(account="a", p_value=0.01, evidence=[EVIDENCE])],
         sensitivity={"smallest_campaign": 5},
         not_examined=["Single accounts are not judged by themselves."],
     ),
-    "finding-1.json": records.Finding(
-        id="fnd_019a3f20c1d47c3e8e00000000000002",
-        time=NOW,
-        detector="campaign",
-        kind="campaign",
-        severity="high",
-        confidence=0.9,
-        subjects=["acct_1", "acct_2"],
-        techniques=["AML.T0024.002", "T1078"],
-        summary="2 accounts act as one.",
-        evidence=[EVIDENCE],
-        recommended=[],
-    ),
+    "finding-1.json": FINDING,
     "access-event-1.json": records.AccessEvent(
         id="evt_019a3f20c1d47c3e8e00000000000003",
         time=NOW,

@@ -82,7 +82,7 @@ def test_each_bad_line_is_counted_by_reason_with_its_place_and_the_rest_goes_on(
 
 @pytest.mark.parametrize("name", BAD_LINES)
 def test_a_log_of_one_kind_of_bad_line_is_unusable_and_says_why(name: str, site: Site, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no exchange could be read") as caught:
+    with pytest.raises(InputError, match="no exchange or access event could be read") as caught:
         site.ingest(write(tmp_path / "a.jsonl", (BAD_LINES[name][0] + b"\n") * 3))
     assert str(tmp_path / "a.jsonl") in caught.value.where
     assert "--format" in caught.value.next

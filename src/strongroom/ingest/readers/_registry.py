@@ -10,6 +10,7 @@ from strongroom.ingest.reader import Reader
 
 from .access_log import AccessLogReader
 from .bedrock import BedrockReader
+from .cloudtrail import CloudTrailReader
 from .exchange_log import ExchangeLogReader
 from .langfuse import LangfuseReader
 from .litellm import LiteLLMReader
@@ -34,6 +35,7 @@ def builtin_readers() -> list[Reader]:
         OpenTelemetryReader(),
         LangfuseReader(),
         AccessLogReader(),
+        CloudTrailReader(),
     ]
 
 

@@ -1,20 +1,22 @@
-"""Records that hold several exchanges, of which one may be bad."""
+"""Records that hold several exchanges or access events, of which one may be bad."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from strongroom.core.errors import RecordError
-from strongroom.core.records import Exchange
 
 __all__ = ["each"]
 
+Row = TypeVar("Row")
+"""Exchange or LoggedAccess."""
 
-def each(rows: Iterable[Any], read: Callable[[dict[str, Any]], Iterable[Exchange]]) -> Iterator[Exchange]:
-    """The exchanges of every row that is good, then the first row's error, so that one spoils no others.
 
-    Raises RecordError after the last good exchange.
+def each(rows: Iterable[Any], read: Callable[[dict[str, Any]], Iterable[Row]]) -> Iterator[Row]:
+    """What is read of every row that is good, then the first row's error, so that one spoils no others.
+
+    Raises RecordError after the last good one.
     """
     failed: RecordError | None = None
     for row in rows:

@@ -13,7 +13,7 @@ import binascii
 import hashlib
 import re
 
-__all__ = ["digest", "guarded", "is_secret", "key_name"]
+__all__ = ["digest", "guarded", "is_secret", "key_name", "may_hold_secrets", "without_secrets"]
 
 _SCHEME = re.compile(
     r"(?:bearer|basic|token|apikey|api-key|key|negotiate|digest|aws4-hmac-sha256)[ =:]+", re.IGNORECASE
@@ -24,6 +24,19 @@ _SECRET = re.compile(
     r"|(?:sk|xai|gsk|hf|nvapi|pplx|csk|ghp|gho|github_pat|glpat|xox[abp])[-_][A-Za-z0-9_-]{8,}"
     r"|AIza[A-Za-z0-9_-]{20,}|ya29\.\S{20,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\."
 )
+# The same inside a text, such as a command line, and what stands behind a word that announces it.
+_INSIDE = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:sk|xai|gsk|hf|nvapi|pplx|csk|ghp|gho|github_pat|glpat|xox[abp])[-_][A-Za-z0-9_-]{8,}"
+    r"|AIza[A-Za-z0-9_-]{20,}|ya29\.[^\s\"']{20,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*)"
+)
+_ANNOUNCED = re.compile(
+    r"((?:^|[^A-Za-z])(?:pass(?:word|wd)?|secret|token|api[-_]?key|x-amz-(?:signature|security-token|credential)|sig)"
+    r"(?:[\"']?\s*=\s*|[\"']\s*:\s*|:\s+)[\"']?"
+    r"|--?(?:pass(?:word|wd)?|secret|token|api[-_]?key)[\s\x1f]+|(?:bearer|basic) +)"
+    r"([^\s\"',;&\x1f]{4,})",
+    re.IGNORECASE,
+)
 _HASH = re.compile(r"[0-9a-f]{64}")
 is_secret = _SECRET.match
 """Truthy for text that looks like a key, a token or an Authorization header."""
@@ -32,6 +45,41 @@ is_secret = _SECRET.match
 def guarded(name: str) -> str:
     """`name`, or its digest where it looks like a secret."""
     return digest(name) if is_secret(name) else name
+
+
+_MARKS = (
+    *(
+        b"pass",
+        b"secret",
+        b"token",
+        b"api-key",
+        b"api_key",
+        b"apikey",
+        b"x-amz-signature",
+        b"x-amz-credential",
+        b"sig=",
+    ),
+    *(b"bearer", b"basic ", b"authorization", b"privatekey", b"private_key", b"private key"),
+    *(b"plaintext", b"sk-", b"sk_", b"xai", b"nvapi", b"pplx", b"hf_", b"hf-", b"ghp", b"gho", b"github_pat", b"glpat"),
+    *(b"xoxa", b"xoxb", b"xoxp", b"aiza", b"ya29", b"eyj"),
+)
+
+
+def may_hold_secrets(raw: bytes) -> bool:
+    """Whether a look for secrets in a record is worth its time: most records hold none of the words that mark one."""
+    lowered = raw.lower()
+    return any(mark in lowered for mark in _MARKS)
+
+
+def without_secrets(text: str) -> str:
+    """`text` with a digest in the place of each key or token in it, and `****` behind words that announce a secret.
+
+    >>> without_secrets("curl -H 'Authorization: Bearer abcdefgh' --password=hunter22 ./x")
+    "curl -H 'Authorization: Bearer ****' --password=**** ./x"
+    """
+    if len(text) < 8:
+        return text
+    return _ANNOUNCED.sub(r"\1****", _INSIDE.sub(lambda found: digest(found[0]), text))
 
 
 def digest(value: str) -> str:

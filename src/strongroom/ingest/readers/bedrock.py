@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from strongroom.core.errors import RecordError
 from strongroom.core.records import Exchange
 from strongroom.ingest.reader import check_duplicate_keys
 
+from ._arns import principal_of
 from ._json import embedded, load_object
 from ._messages import Conversation
 from ._rows import each
@@ -21,12 +21,6 @@ from ._values import add_settings, count, finished, mapping, name
 __all__ = ["BedrockReader"]
 
 _KEYS = (b'"identity"', b'"arn"', b'"timestamp"', b'"inputBodyJson"')
-_ROLE = re.compile(r"(arn:aws[\w-]*):sts::(\d*):assumed-role/([^/]+)/(.+)")
-# Session names that software makes up for each process: they tell nobody apart.
-_MADE_UP = re.compile(
-    r"botocore-session-\d+|aws-go-sdk-\d+|aws-sdk-[a-z]+-.*|aws-sdk-[a-z]+\d*|AWSCLI-Session|AssumeRoleSession\d*"
-    r"|(?:.*[-_.])?\d{10,}|(?:.*-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{16,}"
-)
 _END_USERS = (
     "userId",
     "user_id",
@@ -97,7 +91,7 @@ def _read(record: dict[str, Any]) -> Iterator[Exchange]:
     outputs = mapping(record.get("output"), "output")
     extra = record.get("requestMetadata")
     extra = extra if isinstance(extra, dict) else {}
-    account, credential = _principal(name(mapping(record.get("identity"), "identity"), "arn"))
+    account, credential = principal_of(name(mapping(record.get("identity"), "identity"), "arn"))
     body = embedded(inputs.get("inputBodyJson"))
     text, system, turn = _conversation(body)
     exchange = Exchange(
@@ -119,23 +113,6 @@ def _read(record: dict[str, Any]) -> Iterator[Exchange]:
     )
     add_settings(exchange, body)
     yield finished(exchange)
-
-
-def _principal(arn: str) -> tuple[str, str]:
-    """Account and credential. The session of an assumed role often is the person, so it is kept unless made up.
-
-    >>> _principal("arn:aws:sts::1:assumed-role/App/ann@example.org")
-    ('arn:aws:sts::1:assumed-role/App/ann@example.org', 'arn:aws:iam::1:role/App')
-    >>> _principal("arn:aws:sts::1:assumed-role/App/botocore-session-1762000000")[0]
-    'arn:aws:sts::1:assumed-role/App'
-    """
-    match = _ROLE.fullmatch(arn)
-    if not match:
-        return arn, arn
-    start, number, role, session = match.groups()
-    if _MADE_UP.fullmatch(session):
-        arn = arn[: -len(session) - 1]
-    return arn, f"{start}:iam::{number}:role/{role}"
 
 
 def _conversation(body: Any) -> Conversation:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from strongroom.core.errors import RecordError
-from strongroom.core.records import Exchange
+from strongroom.core.records import Exchange, LoggedAccess
 from strongroom.ingest.reader import Reader
 from strongroom.ingest.readers import MappedReader, builtin_readers
 
@@ -94,13 +94,16 @@ def must_survive(raw: bytes) -> None:
         except RecordError as error:
             reasons.append(error.reason)
             continue
-        for exchange in found:
-            assert isinstance(exchange, Exchange)
-            assert exchange.account
-            assert exchange.turn >= 1 or reader is MAPPED
-            decoded = msgspec.json.decode(ENCODER.encode(exchange), type=Exchange)  # types and encodings hold
-            assert decoded == exchange
-            assert b"\\u0000" not in ENCODER.encode(exchange)
+        for row in found:
+            assert isinstance(row, Exchange | LoggedAccess)
+            if isinstance(row, Exchange):
+                assert row.account
+                assert row.turn >= 1 or reader is MAPPED
+            else:
+                assert row.principal
+            decoded = msgspec.json.decode(ENCODER.encode(row), type=type(row))  # types and encodings hold
+            assert decoded == row
+            assert b"\\u0000" not in ENCODER.encode(row)
     assert all(reason and len(reason) < 60 for reason in reasons)
 
 
