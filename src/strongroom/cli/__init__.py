@@ -12,6 +12,7 @@ import typer
 from strongroom import __version__
 from strongroom.core.errors import StrongroomError, UsageError
 
+from ._assets import asset
 from ._demo import demo
 from ._findings import explain, finding
 from ._hunt import hunt
@@ -61,6 +62,7 @@ app.command("demo")(demo)
 app.command("hunt")(hunt)
 app.command("explain")(explain)
 app.add_typer(finding, name="finding")
+app.add_typer(asset, name="asset")
 app.add_typer(store, name="store")
 app.command("serve")(serve)
 app.add_typer(ledger, name="ledger")

@@ -17,6 +17,7 @@ freed blocks of the disk) are outside its reach.
 (True, True, None)
 """
 
+from ._assets import MAX_ASSETS, AssetsTaken
 from ._state import State, Writer
 
-__all__ = ["State", "Writer"]
+__all__ = ["MAX_ASSETS", "AssetsTaken", "State", "Writer"]

@@ -13,8 +13,10 @@ from typing import Any, Self
 import msgspec
 from sqlalchemy import Engine, Row, delete, exc, insert, select
 
+from ..core.assets import Asset
 from ..core.clock import Clock, now
 from ..core.errors import IntegrityError, StrongroomError, UsageError
+from ._assets import put_assets, read_assets, remove_asset
 from ._engine import open_engine, told, truncate_log, writing
 from ._tables import KEY_BYTES, subject_keys, writers
 
@@ -144,6 +146,30 @@ class State:
         with told(self.path), self._engine.connect() as connection:
             row = connection.execute(select(writers).where(writers.c.token_digest == digest)).one_or_none()
             return None if row is None else _writer(row)
+
+    def put_assets(self, assets: Sequence[Asset], *, replace: bool = False) -> int:
+        """Puts assets on the list, all or none. Returns how many replaced one of the same name.
+
+        Raises RefusedError and UsageError for what is no asset, AssetsTaken for names (without `replace`) and places
+        that other assets have.
+        """
+        with told(self.path), writing(self._engine) as connection:
+            return put_assets(connection, assets, replace=replace)
+
+    def assets(self) -> list[Asset]:
+        """All assets, by name."""
+        with told(self.path), self._engine.connect() as connection:
+            return read_assets(connection)
+
+    def asset(self, name: str) -> Asset | None:
+        """The asset of this name."""
+        with told(self.path), self._engine.connect() as connection:
+            return next(iter(read_assets(connection, name)), None)
+
+    def remove_asset(self, name: str) -> bool:
+        """Takes an asset off the list. Returns whether it was on it."""
+        with told(self.path), writing(self._engine) as connection:
+            return remove_asset(connection, name)
 
     def stamp(self) -> tuple[int, ...]:
         """Changes whenever any process has changed the tables: what was read under the same stamp still holds."""

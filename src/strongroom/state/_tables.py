@@ -5,16 +5,39 @@ Types and constraints are such as SQLite and PostgreSQL both have. Times are mic
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
 
-__all__ = ["HEAD", "KEY_BYTES", "MAX_NAME_CHARACTERS", "REVISIONS", "metadata", "subject_keys", "writers"]
+__all__ = [
+    "HEAD",
+    "KEY_BYTES",
+    "MAX_NAME_CHARACTERS",
+    "REVISIONS",
+    "asset_places",
+    "assets",
+    "metadata",
+    "subject_keys",
+    "writers",
+]
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every version that this code can read or upgrade, oldest first."""
 HEAD = REVISIONS[-1]
 KEY_BYTES = 32
 HEX_CHARACTERS = 64
 MAX_NAME_CHARACTERS = 64
+ASSET_NAME_CHARACTERS = 255
 
 metadata = MetaData()
 
@@ -40,3 +63,32 @@ writers = Table(
     CheckConstraint("length(token_digest) = 64", name="token_digest_is_a_digest"),
 )
 """Who may append to the ledger: SHA-256 of a token, the entry types it may write, the Unix user it is bound to."""
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("name", String(ASSET_NAME_CHARACTERS), primary_key=True),
+    Column("version", SmallInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("classification", String(16), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", String(71), nullable=False),
+    Column("note", Text, nullable=False),
+)
+"""What is guarded; the columns are the fields of `core.assets.Asset`."""
+
+asset_places = Table(
+    "asset_places",
+    metadata,
+    Column("pattern", Text, primary_key=True),
+    Column(
+        "asset",
+        String(ASSET_NAME_CHARACTERS),
+        ForeignKey("assets.name", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("position", SmallInteger, nullable=False),
+    Column("place", Text, nullable=False),
+)
+"""Where assets lie. The key is what a place is compared as, so that no two assets ever have the same place."""

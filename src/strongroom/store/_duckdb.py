@@ -33,6 +33,7 @@ class DuckDB:
             # Extensions must not be fetched at run time; Parquet is built in.
             made = ibis.duckdb.connect(autoinstall_known_extensions=False, autoload_known_extensions=False)
             made.con.execute("SET TimeZone = 'UTC'")
+            made.con.execute("SET enable_progress_bar = false")  # it would be drawn on stdout
             # What does not fit into memory: beside the tables, not in `.tmp` of whatever directory is current.
             made.con.execute("SET temp_directory = $1", [str(self._root / SPILL)])
             self._made = made
@@ -56,12 +57,12 @@ class DuckDB:
 
     def _compiled(self, expression: Any) -> str:
         """SQL in which what an expression uses twice is read twice: DuckDB would hold it in memory, embeddings too."""
-        from sqlglot import exp, parse_one
+        from sqlglot import exp
 
-        query = parse_one(self.connection.compile(expression), dialect="duckdb")
+        query = self.connection.compiler.to_sqlglot(expression)  # as `compile` does, which would write it out
         for common in query.find_all(exp.CTE):
             common.set("materialized", False)
-        return query.sql(dialect="duckdb")
+        return str(query.sql(dialect="duckdb"))
 
     def table(self, expression: Any) -> pa.Table:
         """See Engine. Raises IntegrityError, StrongroomError."""

@@ -46,6 +46,7 @@ _TYPES = {
     pa.timestamp("us", "UTC"): "timestamp",
     pa.list_(pa.int64()): "array<bigint>",
     pa.list_(pa.string()): "array<string>",
+    pa.map_(pa.string(), pa.string()): "map<string,string>",
 }
 
 

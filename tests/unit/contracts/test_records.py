@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from strongroom.core import records
+from strongroom.core.assets import Asset
 from strongroom.hunt import CampaignEvent, CycleEvent
 
 from .schemas import problems, resolve, schema, valid
 
 CONTRACTS: list[tuple[type[msgspec.Struct], str, str]] = [
+    (Asset, "asset-1.json", ""),
     (records.AccessEvent, "access-event-1.json", ""),
     (records.Entry, "ledger-entry-1.json", ""),
     (records.Finding, "finding-1.json", ""),
@@ -78,6 +80,7 @@ SAMPLES: dict[str, msgspec.Struct] = {
         not_examined=["Single accounts are not judged by themselves."],
     ),
     "finding-1.json": FINDING,
+    "asset-1.json": Asset(name="acme/summariser:2026-11", places=["s3://acme-weights/summariser/"], digest=DIGEST),
     "access-event-1.json": records.AccessEvent(
         id="evt_019a3f20c1d47c3e8e00000000000003",
         time=NOW,
@@ -231,6 +234,15 @@ BROKEN: list[tuple[str, list[str | int], Any]] = [
     ("finding-1.json", ["id"], "cmp_019a3f20c1d47c3e8e00000000000002"),
     ("finding-1.json", ["time"], "2026-11-01T09:30:00Z"),
     ("finding-1.json", ["summary"], ""),
+    ("asset-1.json", ["name"], "../../etc/passwd"),
+    ("asset-1.json", ["kind"], "weights"),
+    ("asset-1.json", ["classification"], "secret"),
+    ("asset-1.json", ["size"], "140GB"),
+    ("asset-1.json", ["size"], -2),
+    ("asset-1.json", ["digest"], "md5:00"),
+    ("asset-1.json", ["places"], []),
+    ("asset-1.json", ["places", 0], "ftp://host/x"),
+    ("asset-1.json", ["places", 0], "s3://bucket/\n"),
     ("access-event-1.json", ["outcome"], "granted"),
     ("access-event-1.json", ["asset"], "../../etc/passwd"),
     ("access-event-1.json", ["asset_digest"], "md5:00"),
