@@ -10,6 +10,23 @@ honest accounts differ only in what they have in common with others.
 """
 
 from ._campaign import Campaign
+from ._cloud_plan import (
+    BucketOpened,
+    CheckpointCopied,
+    CloudAsset,
+    CloudPlan,
+    CloudTruth,
+    DecryptBurst,
+    Insider,
+    InstanceCredentials,
+    Intrusion,
+    SnapshotShared,
+    StolenKey,
+    TrailStopped,
+    TruthStep,
+    UnreleasedReads,
+)
+from ._cloud_simulate import cloud_releases, cloud_truth, simulate_cloud, simulate_cloud_columns, simulate_cloud_lines
 from ._library import Domain
 from ._material import Material, Program, bundled_material
 from ._shared import shared_material
@@ -19,16 +36,35 @@ from ._worlds import JUDGE, TUNE, World, wordings, world_material
 __all__ = [
     "JUDGE",
     "TUNE",
+    "BucketOpened",
     "Campaign",
+    "CheckpointCopied",
+    "CloudAsset",
+    "CloudPlan",
+    "CloudTruth",
+    "DecryptBurst",
     "Domain",
+    "Insider",
+    "InstanceCredentials",
+    "Intrusion",
     "Material",
     "Plan",
     "Program",
+    "SnapshotShared",
+    "StolenKey",
+    "TrailStopped",
     "Truth",
+    "TruthStep",
+    "UnreleasedReads",
     "World",
     "bundled_material",
+    "cloud_releases",
+    "cloud_truth",
     "shared_material",
     "simulate",
+    "simulate_cloud",
+    "simulate_cloud_columns",
+    "simulate_cloud_lines",
     "streams",
     "truth",
     "truth_of",
