@@ -116,6 +116,13 @@ class LoggedAccess(msgspec.Struct, gc=False):
     """The rest of the record, flat: `requestParameters.bucketName`. Rules ask for them by these names."""
 
 
+_WORKSPACE = {
+    "eventName": "operation",
+    "protoPayload.metadata.event.eventName": "operation",
+    "eventService": "provider",
+    "protoPayload.serviceName": "provider",
+    "protoPayload.Servicename": "provider",
+}
 FIELD_COLUMNS: dict[tuple[str, str], dict[str, str]] = {
     ("aws", "cloudtrail"): {
         "eventName": "operation",
@@ -126,6 +133,60 @@ FIELD_COLUMNS: dict[tuple[str, str], dict[str, str]] = {
         "awsRegion": "region",
         "userIdentity.type": "principal_kind",
         "userIdentity.accessKeyId": "credential",
+    },
+    ("kubernetes", "audit"): {
+        "verb": "operation",
+        "objectRef.apiGroup": "provider",
+        "apiGroup": "provider",
+        "userAgent": "user_agent",
+    },
+    ("linux", "auditd"): {"type": "operation", "node": "organization", "addr": "client_address"},
+    ("linux", "falco"): {"rule": "operation", "hostname": "organization"},
+    ("gcp", "gcp.audit"): {
+        "protoPayload.methodName": "operation",
+        "data.protoPayload.methodName": "operation",
+        "gcp.audit.method_name": "operation",
+        "protoPayload.serviceName": "provider",
+        "data.protoPayload.serviceName": "provider",
+        "gcp.audit.service_name": "provider",
+        "protoPayload.requestMetadata.callerIp": "client_address",
+        "protoPayload.requestMetadata.callerSuppliedUserAgent": "user_agent",
+    },
+    ("gcp", "google_workspace.admin"): _WORKSPACE,
+    ("gcp", "google_workspace.login"): _WORKSPACE,
+    ("azure", "activitylogs"): {
+        "operationName": "operation",
+        "OperationName": "operation",
+        "OperationNameValue": "operation",
+        "ResourceProviderValue": "provider",
+    },
+    ("azure", "signinlogs"): {
+        "operationName": "operation",
+        "OperationName": "operation",
+        "userAgent": "user_agent",
+        "UserAgent": "user_agent",
+        "properties.userAgent": "user_agent",
+    },
+    ("azure", "auditlogs"): {"operationName": "operation", "OperationName": "operation", "LoggedByService": "provider"},
+    ("azure", "riskdetection"): {
+        "riskEventType": "operation",
+        "RiskEventType": "operation",
+        "properties.riskEventType": "operation",
+    },
+    ("azure", "storagelogs"): {"operationName": "operation", "OperationName": "operation"},
+    ("huggingface", "audit"): {
+        "type": "operation",
+        "author.type": "principal_kind",
+        "ip": "client_address",
+        "userAgent": "user_agent",
+    },
+    ("strongroom", "ledger"): {
+        "action": "action",
+        "asset": "asset",
+        "asset_digest": "asset_digest",
+        "outcome": "outcome",
+        "client_address": "client_address",
+        "request_digest": "request_digest",
     },
 }
 """By product and service of a log: which of its fields stand unchanged in a column, and so not in `fields`."""
@@ -169,6 +230,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     evidence: list[Evidence]
     recommended: list[str]
+    first_seen: str = ""
+    """Event time of the first thing that it is about, RFC 3339; empty where there is none."""
+    last_seen: str = ""
+    status: Literal["new", "known", "dismissed"] = "new"
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,10 +87,13 @@ def skip_mark(stream: io.BufferedReader) -> None:
         stream.read(len(codecs.BOM_UTF8))
 
 
-def sample(chunk: Chunk, most: int = 50) -> list[dict[str, Any]]:
-    """The first records of a chunk that decode to objects, for recognising the format."""
-    found = []
+def sample(chunk: Chunk, most: int = 50) -> list[dict[str, Any] | bytes]:
+    """The first records of a chunk, for recognising the format: objects, and as they are lines that begin none."""
+    found: list[dict[str, Any] | bytes] = []
     for raw in chunk.records[: most * 4]:
+        if raw[:1].isalpha():
+            found.append(raw)
+            continue
         try:
             value = msgspec.json.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from strongroom.core.errors import RecordError
 from strongroom.core.records import Exchange, LoggedAccess
 
-__all__ = ["MAX_DEPTH", "Reader", "check_duplicate_keys", "decode", "whole_number"]
+__all__ = ["MAX_DEPTH", "LineReader", "Reader", "check_duplicate_keys", "decode", "whole_number"]
 
 MAX_DEPTH = 200
 """Deeper nesting is refused; chat logs need about ten levels."""
@@ -48,6 +48,15 @@ class Reader(Protocol):
 
         Raises RecordError with a stable `reason` when the record is bad.
         """
+        ...
+
+
+@runtime_checkable
+class LineReader(Protocol):
+    """What a reader of lines that are no JSON has besides."""
+
+    def claims_line(self, raw: bytes) -> int:
+        """How surely `raw`, a line of the log, is of this format: 0 (no) to 100."""
         ...
 
 

@@ -11,7 +11,7 @@ from strongroom.core.records import LoggedAccess
 from ._secrets import guarded
 from ._values import MAX_NAME
 
-__all__ = ["finished_access", "outcome_of"]
+__all__ = ["finished_access", "outcome_of", "outcome_of_status"]
 
 _REFUSED = re.compile(r"access.?denied|unauthori[sz]ed|forbidden|not.?authori[sz]ed|permission|mfa", re.IGNORECASE)
 _NAMES = tuple(name for name in LoggedAccess.__struct_fields__ if LoggedAccess.__annotations__[name] in ("str", str))
@@ -26,6 +26,15 @@ def outcome_of(error: str) -> Literal["allowed", "refused", "failed"]:
     if not error:
         return "allowed"
     return "refused" if _REFUSED.search(error) else "failed"
+
+
+def outcome_of_status(code: int) -> Literal["allowed", "refused", "failed"]:
+    """How an access ended, by a status of HTTP; 0 where the log has none.
+
+    >>> outcome_of_status(101), outcome_of_status(403), outcome_of_status(500)
+    ('allowed', 'refused', 'failed')
+    """
+    return "refused" if code in (401, 403) else "failed" if code >= 400 else "allowed"
 
 
 def finished_access(access: LoggedAccess) -> LoggedAccess:

@@ -35,7 +35,8 @@ HELD_BACK = "****"
 
 _SECRET_NAME = re.compile(
     r"(?:password|passwd|secret_?access_?key|session_?token|security_?token|authorization|private_?key|client_?secret"
-    r"|plaintext|secret_?string|secret_?binary)$",
+    r"|plaintext|secret_?string|secret_?binary|secret_?text|secret_?value|private_?key_?data|(?:access|refresh|id|sas)_?token"
+    r"|connection_?string|(?:account|shared)_?key)$",
     re.IGNORECASE,
 )
 _UNCLEAN = re.compile(r"[\x00\x1f]")
@@ -94,7 +95,8 @@ def _add(found: dict[str, str], path: str, value: Any, without: Collection[str],
 
 
 def _text(value: Any) -> str:
-    return _encode(value)[: 4 * MAX_VALUE].decode("utf-8", "ignore")[:MAX_VALUE]
+    text = _encode(value)[: 4 * MAX_VALUE].replace(rb"\u0000", b" ")
+    return text.decode("utf-8", "ignore")[:MAX_VALUE]
 
 
 def _put(found: dict[str, str], path: str, text: str) -> None:
@@ -103,4 +105,4 @@ def _put(found: dict[str, str], path: str, text: str) -> None:
         if len(before) < MAX_VALUE:
             found[path] = f"{before}{SEPARATOR}{text}"[:MAX_VALUE]
     elif len(found) < MAX_FIELDS:
-        found[path[:MAX_VALUE]] = text
+        found[_UNCLEAN.sub(" ", path[:MAX_VALUE])] = text

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
 from strongroom.core.errors import UsageError
-from strongroom.ingest.reader import Reader
+from strongroom.ingest.reader import LineReader, Reader
 
 from .access_log import AccessLogReader
+from .auditd import AuditdReader
+from .azure import AzureReader
 from .bedrock import BedrockReader
 from .cloudtrail import CloudTrailReader
 from .exchange_log import ExchangeLogReader
+from .falco import FalcoReader
+from .gcp_audit import GcpAuditReader
+from .gworkspace import GoogleWorkspaceReader
+from .huggingface_audit import HuggingFaceAuditReader
+from .kubernetes_audit import KubernetesAuditReader
 from .langfuse import LangfuseReader
+from .ledger import LedgerReader
 from .litellm import LiteLLMReader
+from .ocsf import OcsfReader
 from .otel import OpenTelemetryReader
 
 __all__ = ["GROUP", "all_readers", "builtin_readers", "reader_named", "recognise"]
@@ -36,6 +46,15 @@ def builtin_readers() -> list[Reader]:
         LangfuseReader(),
         AccessLogReader(),
         CloudTrailReader(),
+        KubernetesAuditReader(),
+        AuditdReader(),
+        FalcoReader(),
+        GcpAuditReader(),
+        GoogleWorkspaceReader(),
+        AzureReader(),
+        HuggingFaceAuditReader(),
+        OcsfReader(),
+        LedgerReader(),
     ]
 
 
@@ -74,12 +93,21 @@ def all_readers() -> list[Reader]:
     return readers
 
 
-def recognise(records: list[dict[str, Any]]) -> Reader | None:
-    """The reader with the highest sum of claims over a sample; None when none is sure or two are equally."""
-    scores = [(sum(reader.claims(record) for record in records), reader) for reader in all_readers()]
+def recognise(records: Sequence[dict[str, Any] | bytes]) -> Reader | None:
+    """The reader with the highest sum of claims over a sample; None when none is sure or two are equally.
+
+    `records`: decoded, or as they stand in the log where they are no JSON.
+    """
+    scores = [(sum(_claim(reader, record) for record in records), reader) for reader in all_readers()]
     best = max(score for score, _ in scores)
     winners = [reader for score, reader in scores if score == best]
     return winners[0] if best >= MIN_CLAIM and len(winners) == 1 else None
+
+
+def _claim(reader: Reader, record: dict[str, Any] | bytes) -> int:
+    if isinstance(record, bytes):
+        return reader.claims_line(record) if isinstance(reader, LineReader) else 0
+    return reader.claims(record)
 
 
 def reader_named(name: str) -> Reader:

@@ -31,7 +31,8 @@ _INSIDE = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*)"
 )
 _ANNOUNCED = re.compile(
-    r"((?:^|[^A-Za-z])(?:pass(?:word|wd)?|secret|token|api[-_]?key|x-amz-(?:signature|security-token|credential)|sig)"
+    r"((?:^|[^A-Za-z])(?:pass(?:word|wd)?|secret|token|(?:api|account|access|shared[-_]?access)[-_]?key|sig"
+    r"|x-amz-(?:signature|security-token|credential))"
     r"(?:[\"']?\s*=\s*|[\"']\s*:\s*|:\s+)[\"']?"
     r"|--?(?:pass(?:word|wd)?|secret|token|api[-_]?key)[\s\x1f]+|(?:bearer|basic) +)"
     r"([^\s\"',;&\x1f]{4,})",
@@ -59,7 +60,8 @@ _MARKS = (
         b"x-amz-credential",
         b"sig=",
     ),
-    *(b"bearer", b"basic ", b"authorization", b"privatekey", b"private_key", b"private key"),
+    *(b"connectionstring", b"connection_string", b"accountkey", b"account_key", b"sharedkey", b"shared_key"),
+    *(b"bearer", b"basic ", b'authorization"', b'authorization\\"', b"privatekey", b"private_key", b"private key"),
     *(b"plaintext", b"sk-", b"sk_", b"xai", b"nvapi", b"pplx", b"hf_", b"hf-", b"ghp", b"gho", b"github_pat", b"glpat"),
     *(b"xoxa", b"xoxb", b"xoxp", b"aiza", b"ya29", b"eyj"),
 )

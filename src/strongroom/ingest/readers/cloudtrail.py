@@ -22,7 +22,7 @@ from ._secrets import may_hold_secrets
 from ._time import microseconds
 from ._values import mapping, name
 
-__all__ = ["CloudTrailReader"]
+__all__ = ["CloudTrailReader", "read_event"]
 
 PRODUCT, SERVICE = "aws", "cloudtrail"
 _KEYS = (b'"userIdentity"', b'"eventTime"', b'"eventName"', b'"eventSource"', b'"errorCode"', b'"sourceIPAddress"')
@@ -71,7 +71,7 @@ class CloudTrailReader:
         record = load_object(raw)
         check_duplicate_keys(raw, _KEYS)
         secrets = may_hold_secrets(raw)
-        return each(_rows(record), lambda row: _read(row, secrets))
+        return each(_rows(record), lambda row: read_event(row, secrets))
 
 
 def _claim(row: Any) -> int:
@@ -95,7 +95,8 @@ def _rows(record: dict[str, Any]) -> Iterator[Any]:
         yield record
 
 
-def _read(row: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
+def read_event(row: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
+    """The access of one record, none of an Insights event or a digest. Raises RecordError."""
     operation, provider = name(row, "eventName"), name(row, "eventSource")
     if not operation:
         if "digestS3Object" in row or row.get("eventCategory") == "Insight":

@@ -28,6 +28,14 @@ SAMPLES = [
     for block in re.findall(r"```json\n(.*?)```", path.read_text(), re.DOTALL)
 ]
 
+LINES = [
+    line.replace("\\x1d", "\x1d").encode()
+    for path in sorted(PAGES.glob("*.md"))
+    for block in re.findall(r"```text\n(.*?)```", path.read_text(), re.DOTALL)
+    for line in block.splitlines()
+]
+"""Of logs that are no JSON."""
+
 
 def bedrock(body: Any) -> dict[str, Any]:
     sample = next(sample for sample in SAMPLES if "schemaType" in sample)
@@ -138,19 +146,21 @@ def test_a_record_with_one_value_replaced_is_read_or_refused(sample: Any, path: 
     claims_must_survive(changed)
 
 
+RAW = [*(json.dumps(sample).encode() for sample in SAMPLES), *LINES]
+
+
 @settings(QUICK, max_examples=300)
-@given(st.sampled_from(SAMPLES), st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=4))
-def test_a_record_with_damaged_bytes_is_read_or_refused(sample: Any, damage: list[tuple[int, int]]) -> None:
-    raw = bytearray(json.dumps(sample).encode())
+@given(st.sampled_from(RAW), st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_record_with_damaged_bytes_is_read_or_refused(sample: bytes, damage: list[tuple[int, int]]) -> None:
+    raw = bytearray(sample)
     for place, byte in damage:
         raw[place % len(raw)] = byte
     must_survive(bytes(raw))
 
 
 @QUICK
-@given(st.sampled_from(SAMPLES), st.integers(0, 5000))
-def test_a_record_that_was_cut_off_is_refused(sample: Any, end: int) -> None:
-    raw = json.dumps(sample).encode()
+@given(st.sampled_from(RAW), st.integers(0, 5000))
+def test_a_record_that_was_cut_off_is_refused(raw: bytes, end: int) -> None:
     must_survive(raw[: end % len(raw)])
 
 
@@ -192,6 +202,14 @@ def test_long_texts_take_time_in_proportion(piece: str) -> None:
         } & sample.keys():
             must_survive(json.dumps(sample | {key: text}).encode())
     must_survive(json.dumps(bedrock({"prompt": text})).encode())
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "a=", 'a="', "a='", "a={", "a=41 ", "old ", "\x1d", "a0=2D2D70 ", "--password\x1f"]
+)
+def test_long_lines_take_time_in_proportion(piece: str) -> None:
+    for line in LINES:
+        must_survive(line + b" " + (piece * (1_000_000 // len(piece))).encode())
 
 
 @pytest.mark.parametrize("half", ["\\ud83d", "\\ude00"])

@@ -23,8 +23,11 @@ def page(reader: Reader) -> str:
     return (PAGES / f"{reader.name}.md").read_text()
 
 
-def samples(reader: Reader) -> list[dict[str, Any]]:
-    return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page(reader), re.DOTALL)]
+def samples(reader: Reader) -> list[dict[str, Any] | bytes]:
+    """JSON, and the lines of logs that are text; \\x1d stands there for the character."""
+    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page(reader), re.DOTALL)]
+    texts = re.findall(r"```text\n(.*?)```", page(reader), re.DOTALL)
+    return blocks + [line.replace("\\x1d", "\x1d").encode() for text in texts for line in text.splitlines()]
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
@@ -38,11 +41,12 @@ def test_a_page_links_the_formats_reference_and_is_in_the_index(reader: Reader) 
 def test_a_pages_samples_yield_one_row_each(reader: Reader) -> None:
     assert samples(reader)
     for sample in samples(reader):
-        (row,) = reader.read(json.dumps(sample).encode())
+        (row,) = reader.read(sample if isinstance(sample, bytes) else json.dumps(sample).encode())
         assert 1_793_525_400_000_000 <= row.time < 1_793_525_403_000_000
         if isinstance(row, Exchange):
             assert row.account
-            assert bool(row.text) != (reader.metadata_only or sample.get("messages") == "{}")
+            empty = isinstance(sample, dict) and sample.get("messages") == "{}"
+            assert bool(row.text) != (reader.metadata_only or empty)
         else:
             assert row.principal
             assert row.action
