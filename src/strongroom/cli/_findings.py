@@ -12,7 +12,7 @@ from strongroom.core.errors import InputError
 from strongroom.core.ids import check_id
 
 from ._options import Json, SiteOption, need_site, window_of
-from ._output import print_facts, print_json, print_table
+from ._output import print_facts, print_json, print_table, tame
 
 if TYPE_CHECKING:
     from strongroom.site import Site
@@ -24,17 +24,48 @@ finding = typer.Typer(help="What hunts on this site found.", no_args_is_help=Tru
 
 def explain(
     context: typer.Context,
-    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="An account, or account/end_user.")],
+    account: Annotated[
+        str, typer.Argument(metavar="ACCOUNT", help="An account, account/end_user, or a principal of access logs.")
+    ],
     site: SiteOption = "",
     json: Json = False,
     since: Annotated[str, typer.Option(metavar="TIME", help="Leave out what is older (a time, or 14d).")] = "",
     until: Annotated[str, typer.Option(metavar="TIME", help="Leave out what is from then on.")] = "",
 ) -> None:
-    """Say why an account is linked to others, or why not. Needs the site of a hunt."""
-    from strongroom.detect.campaign import explain as explain_account
+    """Say why an account is linked to others or a principal is in a finding, or why not. Needs the site of a hunt."""
+    from strongroom.hunt import explain_principal
 
     window = window_of(since, until)
     opened = need_site(context, site)
+    found = explain_principal(opened.store, account, since=window[0], until=window[1])
+    if found is None:
+        _explain_account(opened, account, window, json=json)
+        return
+    if json:
+        print_json(found)
+        return
+    for reason in found.reasons:
+        sys.stdout.write(f"{tame(reason)}\n")
+    print_facts(
+        [
+            ("principal", found.principal),
+            ("access events", f"{found.events:,}"),
+            ("first seen", found.first_seen),
+            ("last seen", found.last_seen),
+            ("bytes that left", f"{found.bytes:,}"),
+            ("credentials", ", ".join(found.credentials) or "none named"),
+            ("addresses", ", ".join(found.addresses) or "none named"),
+        ]
+    )
+    print_table(
+        ["action", "allowed", "refused", "failed", "first seen"],
+        [(use.action, use.allowed, use.refused, use.failed, use.first_seen) for use in found.actions],
+    )
+
+
+def _explain_account(opened: Site, account: str, window: tuple[int | None, int | None], *, json: bool) -> None:
+    from strongroom.detect.campaign import explain as explain_account
+
     found = explain_account(opened.store, account, since=window[0], until=window[1])
     if json:
         print_json(found)
@@ -67,25 +98,31 @@ def explain(
 
 @finding.command("list")
 def list_findings(context: typer.Context, site: SiteOption = "", json: Json = False) -> None:
-    """List campaigns, each as it was last reported."""
+    """List campaigns and findings in access logs, each as it was last reported."""
     rows = _latest(need_site(context, site))
     if json:
-        print_json([{"id": r["id"], "status": r["status"], "campaign": r["document"]} for r in rows])
-    elif not rows:
-        sys.stdout.write("no campaign was reported on this site\n")
-    else:
+        print_json([{"id": r["id"], "status": r["status"], r["what"]: r["document"]} for r in rows])
+        return
+    if not rows:
+        sys.stdout.write("nothing was found on this site\n")
+    campaigns = [r for r in rows if r["what"] == "campaign"]
+    findings = [r for r in rows if r["what"] == "finding"]
+    if campaigns:
         print_table(
             ["id", "status", "accounts", "exchanges", "detected at", "score"],
             [
-                (
-                    r["id"],
-                    r["status"],
-                    len(r["document"]["accounts"]),
-                    r["document"]["exchanges"],
-                    r["document"]["detected_at"],
-                    r["document"]["score"],
-                )
-                for r in rows
+                (r["id"], r["status"], len(d["accounts"]), d["exchanges"], d["detected_at"], d["score"])
+                for r in campaigns
+                for d in (r["document"],)
+            ],
+        )
+    if findings:
+        print_table(
+            ["id", "status", "kind", "severity", "principals", "first seen", "last seen"],
+            [
+                (r["id"], r["status"], d["kind"], d["severity"], len(d["subjects"]), d["first_seen"], d["last_seen"])
+                for r in findings
+                for d in (r["document"],)
             ],
         )
 
@@ -93,52 +130,64 @@ def list_findings(context: typer.Context, site: SiteOption = "", json: Json = Fa
 @finding.command("show")
 def show(
     context: typer.Context,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The campaign's id.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="The campaign's or finding's id.")],
     site: SiteOption = "",
     json: Json = False,
 ) -> None:
-    """Show one campaign with its evidence."""
+    """Show one campaign or finding with its evidence."""
     check_id(id)
     opened = need_site(context, site)
     row = next((r for r in _latest(opened) if r["id"] == id), None)
     if row is None:
         raise InputError(f"no finding {id} is stored", where=str(opened.path), next="see: strongroom finding list")
+    document = row["document"]
     if json:
-        print_json({"id": id, "status": row["status"], "reason": row["reason"], "campaign": row["document"]})
+        print_json({"id": id, "status": row["status"], "reason": row["reason"], row["what"]: document})
         return
-    campaign = row["document"]
-    print_facts(
-        [
-            ("id", id),
-            ("status", row["status"] + (f" ({row['reason']})" if row["reason"] else "")),
-            ("accounts", ", ".join(campaign["accounts"][:20]) + (" …" if len(campaign["accounts"]) > 20 else "")),
-            ("exchanges", campaign["exchanges"]),
-            ("detected at", campaign["detected_at"]),
-            *[(f"evidence, {e['kind']}", e["summary"]) for e in campaign["evidence"]],
-        ]
-    )
+    names = document["accounts" if row["what"] == "campaign" else "subjects"]
+    facts = [
+        ("id", id),
+        ("status", row["status"] + (f" ({row['reason']})" if row["reason"] else "")),
+        ("accounts" if row["what"] == "campaign" else "principals", ", ".join(names[:20]) + (" …" * (len(names) > 20))),
+    ]
+    if row["what"] == "campaign":
+        facts += [("exchanges", document["exchanges"]), ("detected at", document["detected_at"])]
+    else:
+        facts += [(each, document[each]) for each in ("kind", "severity", "summary")]
+        facts.append(("techniques", ", ".join(document["techniques"])))
+    print_facts([*facts, *[(f"evidence, {e['kind']}", e["summary"]) for e in document["evidence"]]])
 
 
 @finding.command("dismiss")
 def dismiss(
     context: typer.Context,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The campaign's id.")],
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why this is no campaign; it is kept.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="The campaign's or finding's id.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why this is no alert; it is kept.")],
     site: SiteOption = "",
     json: Json = False,
 ) -> None:
-    """Silence a campaign until there is new evidence: other kinds, or a fifth more accounts or exchanges."""
+    """Silence a campaign or finding until there is new evidence.
+
+    For a campaign that is other kinds, or a fifth more accounts or exchanges; for a finding in access logs another
+    technique or principal, or something more severe.
+    """
     from strongroom.hunt import dismiss as dismiss_finding
 
     accounts = dismiss_finding(need_site(context, site).store, id, reason, now())
     if json:
         print_json({"id": id, "status": "dismissed", "accounts": accounts})
     else:
-        sys.stdout.write(f"{id}: dismissed ({accounts:,} accounts), silent until there is new evidence\n")
+        whom = "accounts" if id.startswith("cmp_") else "principals"
+        sys.stdout.write(f"{id}: dismissed ({accounts:,} {whom}), silent until there is new evidence\n")
 
 
 def _latest(site: Site) -> list[dict[str, Any]]:
-    rows = {row["id"]: row for row in site.store.findings("campaign")}
+    """Campaigns, then findings in access logs, as they were last reported; `what` says which it is."""
+    from strongroom.hunt import STORY
+
+    rows = {row["id"]: {**row, "what": "campaign"} for row in site.store.findings("campaign")}
+    found = [row for row in site.store.findings("finding") if row["document"]["detector"] == STORY]
+    rows |= {row["id"]: {**row, "what": "finding"} for row in found}
     dismissals = {row["id"]: row for row in site.store.findings("dismissal")}
     for key, row in rows.items():
         dismissal = dismissals.get(key)

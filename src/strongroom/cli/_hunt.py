@@ -26,6 +26,7 @@ from ._watch import EVERY, check_watch, go_on, pause_of
 if TYPE_CHECKING:
     from strongroom.core.records import Entry, Verdict
     from strongroom.detect.campaign import AlertBudget
+    from strongroom.detect.rules import Rules
     from strongroom.hunt.circumstances import Circumstances
     from strongroom.ingest.reader import Reader
     from strongroom.site import Site
@@ -56,6 +57,10 @@ def hunt(
         Path | None, typer.Option(metavar="FILE", help="Where places of bad records are written.")
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=0, max=256, help="Processes; 0 chooses.")] = 0,
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Sigma rules for access logs, beside our own: files or directories."),
+    ] = None,
     passphrase_file: PassphraseFile = None,
     alert_budget: Annotated[
         str, typer.Option(metavar="N/DURATION", help="False alerts that are acceptable, such as 1/30d.")
@@ -67,7 +72,9 @@ def hunt(
     every: Annotated[str, typer.Option(metavar="DURATION", help="With --watch: from cycle to cycle.")] = EVERY,
     each_cycle: Annotated[bool, typer.Option("--each-cycle", help="With --watch: tell every cycle too.")] = False,
 ) -> None:
-    """Find accounts that copy the model together. Exit 0: none found, 1: found.
+    """Find who is taking a model or a dataset. Exit 0: nothing found, 1: found.
+
+    In logs of exchanges: accounts that copy the model together. In logs of access: intrusion and exfiltration.
 
     Needs no site: without one the hunt works in a temporary one, which is removed when it ends. An interrupted
     hunt continues when the same command is given again. With --watch it goes on until it is interrupted.
@@ -77,10 +84,11 @@ def hunt(
     reader = _reader(format, map or [])
     window = window_of(since, until)
     budget = _budget(alert_budget)
+    compared = _rules(rules or [])
     check_outputs({"--report": report, "--csv": csv, "--rejects": rejects}, words)
     reading = [format, *sorted(map or [])]
     with _site(given_site(context, site), words, reading) as opened, _rejects(opened, rejects) as places:
-        from strongroom.hunt import Hunt, run_hunt
+        from strongroom.hunt import Hunt, alarming, run_hunt
 
         unrecorded: list[StrongroomError] = []
         record = _recording(opened, passphrase_file, unrecorded.append)
@@ -102,6 +110,8 @@ def hunt(
             budget=budget,
             sensitivity=sensitivity,
             configuration=opened.site.configuration_digest,
+            assets=[] if opened.temporary else opened.site.state.assets(),
+            rules=compared,
             record=record,
         )
         if watch:
@@ -112,7 +122,7 @@ def hunt(
     for error in unrecorded:  # hours of work are shown first
         error.message = f"this hunt is not on record: {error.message}"
         raise error
-    if any(campaign.status != "dismissed" for campaign in verdict.campaigns):
+    if alarming(verdict):
         raise typer.Exit(FOUND)
 
 
@@ -252,6 +262,18 @@ def _budget(text: str) -> AlertBudget | None:
     from strongroom.detect.campaign import parse_budget
 
     return parse_budget(text)
+
+
+def _rules(paths: list[Path]) -> Rules | None:
+    """The curated rules and those in `paths`; what is refused is told on stderr. None: the curated ones alone."""
+    if not paths:
+        return None
+    from strongroom.detect.rules import curated_rules, load_rules
+
+    loaded = load_rules(paths)
+    for refused in loaded.refused:
+        print_notice(f"a rule is left out: {refused.path}: {refused.reason}")
+    return curated_rules() + loaded
 
 
 def _reader(format: str, mapping: list[str]) -> Reader | None:

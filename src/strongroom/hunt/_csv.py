@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 from strongroom.core.records import Evidence, Verdict
 
-from ._sentences import open_campaigns
+from ._answer import open_campaigns, open_findings, weak_findings
 
 __all__ = ["COLUMNS", "RESTORE", "neutral", "render_csv"]
 
@@ -38,6 +38,7 @@ COLUMNS = (
     "first_seen",
     "detected_at",
     "relation",
+    "severity",
 )
 
 _DANGER = r"(?=[' ]*[=+\-@＝＋－＠\t\r\n])"
@@ -78,6 +79,20 @@ def _rows(verdict: Verdict) -> Iterator[dict[str, str]]:
                 "named_in": " ".join(named.get(account, ())),
                 "first_seen": campaign.first_seen,
                 "detected_at": campaign.detected_at,
+            }
+    for finding in open_findings(verdict) + weak_findings(verdict):
+        named = _kinds_by_account(finding.evidence)
+        for principal in finding.subjects:
+            yield {
+                "kind": finding.kind,
+                "group": finding.id,
+                "account": principal,
+                "status": finding.status,
+                "score": repr(float(finding.confidence)),
+                "evidence": _kinds(finding.evidence),
+                "named_in": " ".join(named.get(principal, ())),
+                "first_seen": finding.first_seen,
+                "severity": finding.severity,
             }
     for flagged in verdict.accounts_flagged:
         yield {

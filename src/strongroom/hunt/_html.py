@@ -14,23 +14,12 @@ from importlib import resources
 
 from strongroom.core.records import Verdict
 
+from ._answer import dismissed, headline, lead, open_campaigns, open_findings, weak_findings
 from ._html_campaign import accounts_list, campaign_section, evidence_items, figures
 from ._html_examined import examined_section
+from ._html_finding import finding_section
 from ._markup import Child, Html, join, prose, raw, table, tag
-from ._sentences import (
-    RELATED,
-    amount,
-    dismissed,
-    headline,
-    lead,
-    moment,
-    number,
-    objective,
-    odds,
-    open_campaigns,
-    plural,
-    truth_in_words,
-)
+from ._sentences import RELATED, WEAK_SIGNALS, amount, moment, number, objective, odds, plural, truth_in_words
 from ._visible import cut, name, sentence
 from .circumstances import Circumstances, Truth
 
@@ -51,8 +40,17 @@ def render_html(verdict: Verdict, circumstances: Circumstances) -> str:
         campaign_section(campaign, place, len(found), verdict, circumstances)
         for place, campaign in enumerate(found[:MAX_CARDS], 1)
     ]
+    findings = open_findings(verdict)
+    cards += [finding_section(one, place, len(findings)) for place, one in enumerate(findings[:MAX_CARDS], 1)]
+    if len(findings) > MAX_CARDS:
+        more = f"{plural(len(findings) - MAX_CARDS, 'more finding')}; --json and --csv hold them."
+        cards.append(tag("p", more, class_="note"))
     # Where nothing was found, what could not be seen is what the reader needs next.
-    rest = [_related(verdict) if verdict.related_groups else None, examined_section(verdict, circumstances)]
+    rest = [
+        _related(verdict) if verdict.related_groups else None,
+        _weak(verdict) if weak_findings(verdict) else None,
+        examined_section(verdict, circumstances),
+    ]
     main = tag(
         "main",
         _answer(verdict, circumstances),
@@ -60,7 +58,7 @@ def render_html(verdict: Verdict, circumstances: Circumstances) -> str:
         _overview(verdict) if len(found) > 1 else None,
         *cards,
         _flagged(verdict) if verdict.accounts_flagged else None,
-        *(rest if found else reversed(rest)),
+        *(rest if found or findings else reversed(rest)),
         _reproduce(verdict, circumstances),
     )
     body = tag("body", _masthead(circumstances), main, _foot(circumstances), _script())
@@ -150,6 +148,7 @@ def _truth(verdict: Verdict, truth: Truth) -> Html:
         figures(rows, "figures four"),
         _some("Missed", missed),
         _some("Reported and honest", wrong),
+        tag("p", truth_in_words(truth)[-1]) if truth.intruders else None,
         aria_labelledby="truth",
         class_="truth",
     )
@@ -233,6 +232,24 @@ def _related(verdict: Verdict) -> Html:
         *items,
         tag("p", f"{plural(rest, 'more group')}; --json and --csv hold them.", class_="note") if rest > 0 else None,
         aria_labelledby="related",
+    )
+
+
+def _weak(verdict: Verdict) -> Html:
+    """What is no alert, one line each."""
+    weak = weak_findings(verdict)
+    rows: list[list[Child]] = [
+        [tag("bdi", name(one.subjects[0])), one.severity, moment(one.first_seen), prose(sentence(one.summary))]
+        for one in weak[:MAX_GROUPS]
+    ]
+    rest = len(weak) - MAX_GROUPS
+    return tag(
+        "section",
+        tag("h2", "Weak signals, not an alert", id="weak"),
+        tag("p", f"{WEAK_SIGNALS.partition(': ')[2][:1].upper()}{WEAK_SIGNALS.partition(': ')[2][1:]}"),
+        table("Principals and what they did", ["Principal", "Severity", "First seen", "What"], rows),
+        tag("p", f"{plural(rest, 'more', 'more')}; --json and --csv hold them.", class_="note") if rest > 0 else None,
+        aria_labelledby="weak",
     )
 
 

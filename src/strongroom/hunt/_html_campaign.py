@@ -22,7 +22,7 @@ from ._timeline import timeline
 from ._visible import name, sentence
 from .circumstances import Circumstances, Link, Picture
 
-__all__ = ["accounts_list", "campaign_section", "evidence_items", "figures"]
+__all__ = ["accounts_list", "campaign_section", "evidence_items", "figures", "steps_to_take"]
 
 MAX_EXAMPLES = 12
 MAX_ACCOUNTS = 20_000
@@ -58,7 +58,7 @@ def campaign_section(
         _graph(campaign, picture, prefix) if picture and picture.links else None,
         tag("h3", "Evidence"),
         evidence_items(campaign.evidence),
-        _what_to_do(campaign),
+        steps_to_take(campaign.recommended, CAUTION),
         tag("h3", "Accounts"),
         accounts_list(campaign.accounts, "in this campaign", prefix),
         class_="campaign",
@@ -148,20 +148,20 @@ def _ends(links: list[Link]) -> set[str]:
     return {link.a for link in links} | {link.b for link in links}
 
 
-def evidence_items(evidence: list[Evidence]) -> Html:
-    """Each reason as a sentence with its examples."""
+def evidence_items(evidence: list[Evidence], subject: str = "Account") -> Html:
+    """Each reason as a sentence with its examples, in which `subject` heads the first column."""
     if not evidence:
         return tag("p", "No evidence was recorded.")
-    return tag("ol", *(_evidence(item) for item in evidence), class_="evidence")
+    return tag("ol", *(_evidence(item, subject) for item in evidence), class_="evidence")
 
 
-def _evidence(item: Evidence) -> Html:
+def _evidence(item: Evidence, subject: str) -> Html:
     title = evidence_title(item.kind)
     return tag(
         "li",
         tag("h4", title, " ", tag("span", item.strength, class_=f"strength {_strength_class(item)}")),
         tag("p", prose(sentence(item.summary))),
-        _examples(item.examples, "Examples") if item.examples else None,
+        _examples(item.examples, "Examples", subject) if item.examples else None,
     )
 
 
@@ -169,7 +169,7 @@ def _strength_class(item: Evidence) -> str:
     return item.strength if item.strength in ("weak", "moderate", "strong") else "weak"
 
 
-def _examples(examples: list[Example], caption: str) -> Html:
+def _examples(examples: list[Example], caption: str, subject: str) -> Html:
     excerpts = any(example.excerpt for example in examples)
     rows: list[list[Child]] = []
     for example in examples[:MAX_EXAMPLES]:
@@ -181,32 +181,33 @@ def _examples(examples: list[Example], caption: str) -> Html:
         if excerpts:
             row.append(tag("bdi", sentence(example.excerpt)))
         rows.append(row)
-    heads = ["Account", "Time", "Where", *(["Excerpt"] if excerpts else [])]
+    heads = [subject, "Time", "Where", *(["Excerpt"] if excerpts else [])]
     rest = len(examples) - MAX_EXAMPLES
     more = tag("p", f"{plural(rest, 'more example')} not shown.", class_="note") if rest > 0 else None
     return join([table(caption, heads, rows), more])
 
 
-def _what_to_do(campaign: Campaign) -> Html:
-    steps = [tag("li", prose(sentence(step))) for step in campaign.recommended]
+def steps_to_take(recommended: list[str], caution: str) -> Html:
+    """What is proposed, and the caution under it."""
+    steps = [tag("li", prose(sentence(step))) for step in recommended]
     return tag(
         "div",
         tag("h3", "What to do"),
         tag("ol", *steps) if steps else tag("p", "Nothing is recommended."),
-        tag("p", CAUTION, class_="note"),
+        tag("p", caution, class_="note"),
         class_="todo",
     )
 
 
-def accounts_list(accounts: list[str], where: str, prefix: str) -> Html:
-    """All accounts, folded; a filter appears where scripts run."""
+def accounts_list(accounts: list[str], where: str, prefix: str, one: str = "account") -> Html:
+    """All accounts (or whatever `one` of them is called), folded; a filter appears where scripts run."""
     shown = [tag("li", tag("bdi", name(account))) for account in accounts[:MAX_ACCOUNTS]]
     rest = len(accounts) - MAX_ACCOUNTS
-    more = f"{plural(rest, 'more account')} not shown here; --json and --csv list all." if rest > 0 else None
+    more = f"{plural(rest, f'more {one}')} not shown here; --json and --csv list all." if rest > 0 else None
     field = tag("input", type="search", id=f"{prefix}-filter", placeholder="part of a name", autocomplete="off")
     return tag(
         "details",
-        tag("summary", f"All {plural(len(accounts), 'account')} {where}"),
+        tag("summary", f"All {plural(len(accounts), one)} {where}"),
         tag("p", tag("label", "Filter ", field), tag("output", ""), class_="filter", hidden="hidden"),
         tag("ul", *shown, class_="accounts"),
         tag("p", more, class_="note") if more else None,

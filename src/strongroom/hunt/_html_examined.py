@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from strongroom.core.records import Verdict
 
+from ._answer import scope
 from ._markup import Child, Html, prose, table, tag
-from ._sentences import number, plural, scope, sensitivity_rows, skipped_in_words, unseen
+from ._sentences import number, plural, sensitivity_rows, skipped_in_words, unseen
 from ._visible import name
 from .circumstances import Circumstances, InputFile
 

@@ -12,14 +12,17 @@ from typing import IO, Any
 
 import msgspec
 
+from strongroom.core.assets import Asset
 from strongroom.core.clock import format_time
 from strongroom.core.ids import new_id
 from strongroom.core.records import Campaign, Entry, Finding, Verdict, Window
 from strongroom.detect.campaign import AlertBudget, Found, Result, find_campaigns
+from strongroom.detect.rules import Rules, curated_rules
 from strongroom.ingest import IngestReport, Progress, Settings, SourceReport, ingest
 from strongroom.ingest.reader import Reader
 from strongroom.store import Store
 
+from ._access import Accesses, findings_of, search_access
 from ._remember import Earlier, earlier_campaigns, match
 from .circumstances import Circumstances, InputFile, Link, Picture
 
@@ -63,6 +66,10 @@ class Hunt:
     """Measure which campaigns would be found."""
     configuration: str = ""
     """`sha256:` of the site's configuration file."""
+    assets: Sequence[Asset] = ()
+    """What access events are about."""
+    rules: Rules | None = None
+    """What they are compared with; None: the curated rules."""
     record: Callable[[Entry], object] | None = None
     """Puts an entry on record (`Recorder.append`); None where there is no ledger."""
 
@@ -94,9 +101,17 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
     )
     earlier = earlier_campaigns(hunt.store)
     found = result.campaigns if result else []
-    same = match(found, earlier)
+    same = match([one.accounts for one in found], earlier)
     campaigns = [campaign_of(one, known, now, hunt.site) for one, known in zip(found, same, strict=True)]
-    verdict = verdict_of(result, campaigns, report)
+    accesses = search_access(
+        hunt.store,
+        hunt.assets,
+        hunt.rules or curated_rules(),
+        since=hunt.settings.since,
+        until=hunt.settings.until,
+        progress=watcher.step,
+    )
+    verdict = verdict_of(result, campaigns, report, accesses, findings_of(accesses, hunt.store, now))
     circumstances = circumstances_of(hunt, report, result, campaigns, now, time.monotonic() - started)
     remember(hunt, report, verdict, now)
     return verdict, circumstances
@@ -138,8 +153,10 @@ def _entry(hunt: Hunt, report: IngestReport, verdict: Verdict, now: int) -> Entr
             "until": window[1],
             "verdict": f"sha256:{hashlib.sha256(msgspec.json.encode(verdict)).hexdigest()}",
             "campaigns": [campaign.id for campaign in verdict.campaigns[:MAX_RECORDED_INPUTS]],
+            "findings": [finding.id for finding in verdict.findings[:MAX_RECORDED_INPUTS]],
             "exchanges": verdict.exchanges,
             "accounts": verdict.accounts,
+            "access_events": verdict.access_events,
         },
     )
 
@@ -190,19 +207,32 @@ def _recommended(found: Found, site: str) -> list[str]:
     return steps
 
 
-def verdict_of(result: Result | None, campaigns: list[Campaign], report: IngestReport) -> Verdict:
-    """`campaigns` beside what was looked at; None for nothing."""
-    not_examined = list(result.not_examined) if result else ["The window holds no exchange."]
+def verdict_of(
+    result: Result | None,
+    campaigns: list[Campaign],
+    report: IngestReport,
+    accesses: Accesses | None = None,
+    findings: Sequence[Finding] = (),
+) -> Verdict:
+    """`campaigns` and `findings` beside what was looked at; None for nothing."""
+    windows = [(part.start, part.end) for part in (result, accesses) if part]
+    start, end = min((start for start, _ in windows), default=""), max((end for _, end in windows), default="")
+    without = "No exchange with a model was in these logs: campaigns were not looked for."
+    nothing = [without] if accesses else ["The window holds no exchange."]
+    not_examined = list(result.not_examined) if result else nothing
     return Verdict(
         exchanges=result.exchanges if result else 0,
         accounts=result.accounts if result else 0,
-        window=Window(result.start, result.end) if result else Window("", ""),
+        window=Window(start, end),
         skipped=dict(report.skipped.most_common()),
         campaigns=campaigns,
+        findings=list(findings),
+        access_events=accesses.events if accesses else 0,
+        principals=accesses.principals if accesses else 0,
         related_groups=result.related if result else [],
         accounts_flagged=[],
         sensitivity=result.sensitivity if result else {},
-        not_examined=not_examined,
+        not_examined=not_examined + (accesses.not_examined if accesses else []),
     )
 
 
@@ -255,7 +285,10 @@ def _store(store: Store, verdict: Verdict, now: int) -> None:
         common = {"time": now, "hunt": hunt, "subjects": campaign.accounts}
         rows.append({**common, "kind": "campaign", "id": campaign.id, "document": campaign})
         rows.append({**common, "kind": "finding", "id": finding.id, "document": finding})
-    summary = msgspec.structs.replace(verdict, campaigns=[])
+    for told in verdict.findings:
+        row = {"time": now, "hunt": hunt, "subjects": told.subjects, "kind": "finding", "id": told.id}
+        rows.append({**row, "document": told})
+    summary = msgspec.structs.replace(verdict, campaigns=[], findings=[])
     rows.append({"time": now, "hunt": hunt, "kind": "verdict", "id": hunt, "subjects": [], "document": summary})
     store.append_findings(rows)
 
@@ -274,4 +307,7 @@ def _finding(campaign: Campaign, now: int) -> Finding:
         summary=f"{campaign.id}: {len(campaign.accounts):,} accounts act as one ({campaign.exchanges:,} exchanges)",
         evidence=campaign.evidence,
         recommended=campaign.recommended,
+        first_seen=campaign.first_seen,
+        last_seen=campaign.last_seen,
+        status=campaign.status,
     )

@@ -118,7 +118,7 @@ class LiveHunt:
         told: list[CampaignEvent] = []
         seen: set[str] = set()
         changed = False
-        for one, known in zip(spotted, match(spotted, earlier), strict=True):
+        for one, known in zip(spotted, match([one.accounts for one in spotted], earlier), strict=True):
             again = known is None or known.told.outgrown(one)
             if known is not None:
                 seen.add(known.id)

@@ -1,17 +1,22 @@
-"""What earlier hunts said: the same campaign keeps its id, and a dismissed one is silent until there is more."""
+"""What earlier hunts said: what is the same keeps its id, and what was dismissed is silent until there is more."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from strongroom.core.errors import InputError, UsageError
 from strongroom.core.ids import check_id
 from strongroom.detect.campaign import Found
+from strongroom.detect.signals import SEVERITIES
+from strongroom.detect.story import Story
 from strongroom.store import Store
 
-__all__ = ["Earlier", "dismiss", "earlier_campaigns", "match"]
+__all__ = ["STORY", "Earlier", "EarlierStory", "dismiss", "earlier_campaigns", "earlier_stories", "match"]
+
+STORY = "story/1"
+"""The detector of findings in access events."""
 
 SAME = 0.5
 """Two campaigns are one when the smaller shares this share of its accounts with the other."""
@@ -64,10 +69,51 @@ class Earlier:
         return self.dismissed and kinds <= self.kinds and not Told(self.accounts, self.exchanges, "").outgrown(found)
 
 
+@dataclass(frozen=True)
+class EarlierStory:
+    """A finding in access events as it was last reported, and as it was dismissed, if it was."""
+
+    id: str
+    accounts: frozenset[str]
+    """Its principals."""
+    techniques: frozenset[str]
+    severity: int
+    dismissed: bool
+
+    def silences(self, story: Story) -> bool:
+        """Whether `story` is this one, dismissed, and nothing new: no other technique, nothing worse, nobody else."""
+        new = set(story.principals) - self.accounts
+        worse = SEVERITIES.index(story.severity) > self.severity
+        return self.dismissed and not worse and not new and self.techniques.issuperset(story.techniques)
+
+
+def earlier_stories(store: Store) -> list[EarlierStory]:
+    """Every finding in access events of this site, latest first. A dismissed one stands as it was dismissed."""
+    rows = [row for row in store.findings("finding") if row["document"]["detector"] == STORY]
+    latest = {row["id"]: row["document"] for row in rows}
+    dismissed = _dismissed(store, "finding")
+    return [
+        EarlierStory(
+            id=identifier,
+            accounts=frozenset(known["subjects"]),
+            techniques=frozenset(known["techniques"]),
+            severity=SEVERITIES.index(known["severity"]),
+            dismissed=identifier in dismissed,
+        )
+        for identifier, known in ((key, dismissed.get(key, latest[key])) for key in reversed(latest))
+    ]
+
+
+def _dismissed(store: Store, what: str) -> dict[str, dict[str, Any]]:
+    """By id, each campaign or finding that was dismissed, as it was then."""
+    rows = store.findings("dismissal")
+    return {row["id"]: row["document"][what] for row in rows if what in row["document"]}
+
+
 def earlier_campaigns(store: Store) -> list[Earlier]:
     """Every campaign that was reported on this site, latest first. A dismissed one stands as it was dismissed."""
     latest = {row["id"]: row["document"] for row in store.findings("campaign")}
-    dismissed = {row["id"]: row["document"]["campaign"] for row in store.findings("dismissal")}
+    dismissed = _dismissed(store, "campaign")
     found = []
     for identifier, document in latest.items():
         known = dismissed.get(identifier, document)
@@ -84,16 +130,26 @@ def earlier_campaigns(store: Store) -> list[Earlier]:
     return found[::-1]
 
 
-def match(found: Sequence[Seen], earlier: list[Earlier]) -> list[Earlier | None]:
-    """For each campaign the earlier one that it is, by its accounts. No earlier one is two: most in common first."""
+class Group(Protocol):
+    """Something that was told of a group of accounts or principals."""
+
+    @property
+    def accounts(self) -> frozenset[str]: ...
+
+
+Known = TypeVar("Known", bound=Group)
+
+
+def match(found: Sequence[Sequence[str]], earlier: Sequence[Known]) -> list[Known | None]:
+    """For each group of accounts the earlier one that it is. No earlier one is two: most in common first."""
     pairs = []
-    for place, one in enumerate(found):
-        own = set(one.accounts)
+    for place, accounts in enumerate(found):
+        own = set(accounts)
         for number, other in enumerate(earlier):
             common = len(own & other.accounts)
             if common and common >= SAME * min(len(own), len(other.accounts)):
                 pairs.append((-common, place, number))
-    matched: list[Earlier | None] = [None] * len(found)
+    matched: list[Known | None] = [None] * len(found)
     taken: set[int] = set()
     for _, place, number in sorted(pairs):
         if matched[place] is None and number not in taken:
@@ -103,19 +159,20 @@ def match(found: Sequence[Seen], earlier: list[Earlier]) -> list[Earlier | None]
 
 
 def dismiss(store: Store, identifier: str, reason: str, now: int) -> int:
-    """Puts a dismissal on record and returns the number of accounts it is about.
+    """Puts a dismissal on record and returns the number of accounts or principals it is about.
 
-    Raises InputError when no such campaign was reported, UsageError without a reason.
+    Raises InputError when no such campaign or finding was reported, UsageError without a reason.
     """
     check_id(identifier)
     if not reason.strip():
         raise UsageError("a dismissal needs a reason", next="add --reason 'an evaluation of our own'")
-    latest = [row for row in store.findings("campaign") if row["id"] == identifier]
-    if not latest:
+    what = "campaign" if identifier.startswith("cmp_") else "finding"
+    latest = [row for row in store.findings(what) if row["id"] == identifier]
+    if not latest or (what == "finding" and latest[-1]["document"]["detector"] != STORY):
         raise InputError(
             f"no finding {identifier} is stored", where=str(store.root), next="see: strongroom finding list"
         )
-    campaign = latest[-1]["document"]
+    document, subjects = latest[-1]["document"], latest[-1]["subjects"]
     store.append_findings(
         [
             {
@@ -123,9 +180,9 @@ def dismiss(store: Store, identifier: str, reason: str, now: int) -> int:
                 "hunt": latest[-1]["hunt"],
                 "kind": "dismissal",
                 "id": identifier,
-                "subjects": campaign["accounts"],
-                "document": {"version": 1, "reason": reason.strip(), "campaign": campaign},
+                "subjects": subjects,
+                "document": {"version": 1, "reason": reason.strip(), what: document},
             }
         ]
     )
-    return len(campaign["accounts"])
+    return len(subjects)

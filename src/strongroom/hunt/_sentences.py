@@ -12,7 +12,7 @@ rule 3). No sentence here says more.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from strongroom.core.clock import parse_time
@@ -23,22 +23,19 @@ from .circumstances import Circumstances, InputFile, Truth
 
 __all__ = [
     "CAUTION",
+    "CAUTION_ACCESS",
     "RELATED",
+    "WEAK_SIGNALS",
     "amount",
     "delay",
-    "dismissed",
     "evidence_title",
     "exact",
-    "headline",
-    "lead",
     "listed",
     "moment",
     "number",
     "objective",
     "odds",
-    "open_campaigns",
     "plural",
-    "scope",
     "score_in_words",
     "sensitivity_rows",
     "skipped_in_words",
@@ -51,7 +48,12 @@ CAUTION = (
     "Proposed, for a person to decide. Content can show that accounts act as one; it cannot show who owns them "
     "or what they intend. Prompts can be imitated to have somebody else cut off: check the examples first."
 )
+CAUTION_ACCESS = (
+    "Proposed, for a person to decide. Logs show which credential acted and from where; they cannot show who held it "
+    "or why. Ask the owner of the credential and of the asset first; to disable a credential can be undone."
+)
 RELATED = "Openly related, not an alert: these accounts do not hide that they belong together."
+WEAK_SIGNALS = "Weak signals, not an alert: what these principals did has honest reasons more often than not."
 
 _TITLES = {
     "address": "Shared addresses",
@@ -129,21 +131,6 @@ def exact(text: str) -> str:
     return name(text) if text else "not known"
 
 
-def scope(verdict: Verdict, when: Callable[[str], str] = moment) -> str:
-    """How much was examined, and from when to when."""
-    compared = _compared(verdict)
-    share = f" ({number(compared)} could be compared)" if compared is not None else ""
-    start, end = verdict.window.start, verdict.window.end
-    period = f", from {when(start)} to {when(end)}" if start and end else ""
-    return f"{plural(verdict.exchanges, 'exchange')} of {plural(verdict.accounts, 'account')}{share}{period}"
-
-
-def _compared(verdict: Verdict) -> int | None:
-    """How many accounts had enough prompts to be compared, where the detector says it."""
-    compared = verdict.sensitivity.get("accounts_compared")
-    return compared if isinstance(compared, int) and not isinstance(compared, bool) else None
-
-
 def delay(earlier: str, later: str) -> str:
     """`1 day 5 hours` between two times; empty where either is unknown or they are the wrong way round."""
     start, end = _time(earlier), _time(later)
@@ -164,66 +151,6 @@ def _time(text: str) -> int | None:
         return parse_time(text)
     except ValueError:
         return None
-
-
-def open_campaigns(verdict: Verdict) -> list[Campaign]:
-    """Campaigns that nobody dismissed."""
-    return [campaign for campaign in verdict.campaigns if campaign.status != "dismissed"]
-
-
-def dismissed(verdict: Verdict) -> str:
-    """One line about dismissed campaigns, or an empty string."""
-    silent = [campaign for campaign in verdict.campaigns if campaign.status == "dismissed"]
-    if not silent:
-        return ""
-    ids = ", ".join(name(campaign.id) for campaign in silent[:5])
-    more = f" and {plural(len(silent) - 5, 'more', 'more')}" if len(silent) > 5 else ""
-    without = "it has" if len(silent) == 1 else "they have"
-    return f"{plural(len(silent), 'campaign')} dismissed earlier; {without} no new evidence: {ids}{more}."
-
-
-def headline(verdict: Verdict) -> str:
-    """The answer, in one short sentence."""
-    found = open_campaigns(verdict)
-    flagged = len(verdict.accounts_flagged)
-    if found:
-        return f"Yes: {plural(len(found), 'campaign')}."
-    if flagged:
-        stands = "is an alert" if flagged == 1 else "are alerts"
-        return f"No campaign was found; {plural(flagged, 'account')} {stands} alone."
-    if not verdict.exchanges:
-        return "No answer: no exchange was examined."
-    if _compared(verdict) == 0:
-        return "No answer: no account could be compared."
-    return "No new campaign was found." if verdict.campaigns else "No campaign was found."
-
-
-def lead(verdict: Verdict, when: Callable[[str], str] = moment) -> list[str]:
-    """The sentences under the answer."""
-    found = open_campaigns(verdict)
-    if found:
-        chance = odds(found[0].p_value)
-        sure = [f"{chance[:1].upper()}{chance[1:]}."] if len(found) == 1 else []
-        return [_taken(found), *sure, f"Examined: {scope(verdict, when)}."]
-    if not verdict.exchanges or _compared(verdict) == 0:
-        told = "This says nothing about the traffic: what was read, and why it gave nothing, is listed below."
-        return [told, f"Examined: {scope(verdict, when)}."] if verdict.exchanges else [told]
-    return [
-        "No group that hides its relation acts as one more than comparable honest groups do.",
-        f"Examined: {scope(verdict, when)}.",
-        "That is not proof of absence: what could not be seen is listed below.",
-    ]
-
-
-def _taken(found: list[Campaign]) -> str:
-    accounts = plural(len({account for campaign in found for account in campaign.accounts}), "account")
-    exchanges = plural(sum(campaign.exchanges for campaign in found), "exchange")
-    tokens = sum(campaign.tokens_out for campaign in found)
-    least = "at least " if not all(campaign.tokens_out for campaign in found) else ""
-    took = f", {least}{amount(tokens)} output tokens" if tokens else "; the logs hold no count of output tokens"
-    if len(found) == 1:
-        return f"{accounts} act as one: {exchanges}{took}."
-    return f"{accounts} act as {number(len(found))} groups, each as one: {exchanges}{took}."
 
 
 def odds(p_value: float) -> str:
@@ -360,13 +287,20 @@ def truth_in_words(truth: Truth) -> list[str]:
     told = [f"This traffic is simulated, so the truth is known. {sentence(truth.description)}".strip()]
     if not made:
         wrong = f"{plural(truth.reported, 'account')} reported, all of them wrongly"
-        return [*told, f"The simulator made no campaign; {wrong if truth.reported else 'none was reported'}."]
-    share = f" ({truth.found / truth.reported:.0%} of the reported)" if truth.reported else ""
-    return [
-        *told,
-        f"The simulator made {plural(made, 'campaign account')}; {number(truth.found)} of them were found. "
-        f"{plural(truth.reported, 'account')} reported, {number(truth.found)} of them rightly{share}.",
-    ]
+        told.append(f"The simulator made no campaign; {wrong if truth.reported else 'none was reported'}.")
+    else:
+        share = f" ({truth.found / truth.reported:.0%} of the reported)" if truth.reported else ""
+        told.append(
+            f"The simulator made {plural(made, 'campaign account')}; {number(truth.found)} of them were found. "
+            f"{plural(truth.reported, 'account')} reported, {number(truth.found)} of them rightly{share}."
+        )
+    if truth.intruders:
+        others = plural(truth.other_alerts, "alert") if truth.other_alerts else "No alert"
+        told.append(
+            f"The simulator had {plural(len(truth.intruders), 'principal')} intrude; {number(truth.intruders_found)} "
+            f"{'is' if truth.intruders_found == 1 else 'are'} named in alerts. {others} about anybody else."
+        )
+    return told
 
 
 def listed(names: Iterable[str], count: int) -> str:

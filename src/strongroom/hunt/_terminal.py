@@ -15,7 +15,8 @@ from rich.text import Text
 
 from strongroom.core.records import Campaign, Verdict
 
-from ._sentences import exact, headline, lead, open_campaigns
+from ._answer import headline, lead, open_campaigns
+from ._sentences import exact
 from ._terminal_sections import Bullets, Facts, Lines, Section, sections, told
 from .circumstances import Circumstances
 

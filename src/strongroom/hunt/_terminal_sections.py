@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from strongroom.core.records import Campaign, Evidence, Verdict
+from strongroom.core.records import Campaign, Evidence, Finding, Verdict
 
+from ._answer import dismissed, open_campaigns, open_findings, weak_findings
 from ._sentences import (
     CAUTION,
+    CAUTION_ACCESS,
     RELATED,
+    WEAK_SIGNALS,
     delay,
-    dismissed,
     evidence_title,
     exact,
     listed,
     number,
     objective,
     odds,
-    open_campaigns,
     plural,
     score_in_words,
     sensitivity_rows,
@@ -31,6 +32,8 @@ from .circumstances import Circumstances
 __all__ = ["Bullets", "Facts", "Lines", "Section", "sections", "told"]
 
 MAX_CAMPAIGNS = 10
+MAX_FINDINGS = 10
+MAX_WEAK = 10
 MAX_NAMES = 8
 MAX_EXAMPLES = 3
 MAX_GROUPS = 5
@@ -82,10 +85,16 @@ def sections(verdict: Verdict, circumstances: Circumstances) -> list[Section]:
         parts.append(Section(f"{plural(len(found) - MAX_CAMPAIGNS, 'more campaign')}; {_WHOLE}."))
     if verdict.accounts_flagged:
         parts.append(_flagged(verdict))
-    if found or verdict.accounts_flagged:
-        parts.append(Section("Before anything is done", [Lines([CAUTION])]))
+    findings = open_findings(verdict)
+    parts += [_finding(finding, place, len(findings)) for place, finding in enumerate(findings[:MAX_FINDINGS], 1)]
+    if len(findings) > MAX_FINDINGS:
+        parts.append(Section(f"{plural(len(findings) - MAX_FINDINGS, 'more finding')}; {_WHOLE}."))
+    if caution := [CAUTION] * bool(found or verdict.accounts_flagged) + [CAUTION_ACCESS] * bool(findings):
+        parts.append(Section("Before anything is done", [Lines(caution)]))
     if verdict.related_groups:
         parts.append(_related(verdict))
+    if weak_findings(verdict):
+        parts.append(_weak(verdict))
     if silent := dismissed(verdict):
         parts.append(Section("Dismissed", [Lines([silent])]))
     if reasons := _unseen(verdict, circumstances):
@@ -138,6 +147,44 @@ def _campaign(campaign: Campaign, place: int, total: int) -> Section:
         ],
         panel=True,
     )
+
+
+def _finding(finding: Finding, place: int, total: int) -> Section:
+    names = listed(finding.subjects, MAX_NAMES)
+    rest = len(finding.subjects) - MAX_NAMES
+    rows = [
+        ("Principals", f"{names}{f' … and {number(rest)} more; {_WHOLE}.' if rest > 0 else ''}"),
+        ("Severity", finding.severity),
+        ("How sure", f"{finding.confidence:.2f} on a scale from 0 to 1"),
+        ("First seen", exact(finding.first_seen)),
+        ("Last seen", exact(finding.last_seen)),
+    ]
+    if finding.techniques:
+        rows.append(("Techniques", ", ".join(technique(identifier) for identifier in finding.techniques)))
+    before = ", reported before" if finding.status == "known" else ""
+    steps: list[tuple[str, list[str]]] = [(sentence(step), []) for step in finding.recommended]
+    kind = name(finding.kind)
+    return Section(
+        f"{kind[:1].upper()}{kind[1:]} {place} of {total}{before}: {name(finding.id)}",
+        [
+            Lines([sentence(finding.summary)]),
+            Facts(rows),
+            Bullets(_evidence(finding.evidence), "Timeline", numbered=True),
+            *([Bullets(steps, "What to do", numbered=True)] if steps else []),
+        ],
+        panel=True,
+    )
+
+
+def _weak(verdict: Verdict) -> Section:
+    """What is no alert, one line each."""
+    weak = weak_findings(verdict)
+    items: list[tuple[str, list[str]]] = [
+        (f"{finding.severity}: {sentence(finding.summary)}", []) for finding in weak[:MAX_WEAK]
+    ]
+    if len(weak) > MAX_WEAK:
+        items.append((f"{plural(len(weak) - MAX_WEAK, 'more', 'more')}; {_WHOLE}.", []))
+    return Section(WEAK_SIGNALS, [Bullets(items)])
 
 
 def _evidence(evidence: list[Evidence]) -> list[tuple[str, list[str]]]:
@@ -195,6 +242,8 @@ def _examined(verdict: Verdict, circumstances: Circumstances) -> Section:
     rows = [
         ("Exchanges", number(verdict.exchanges)),
         ("Accounts", number(verdict.accounts)),
+        ("Access events", number(verdict.access_events)),
+        ("Principals", number(verdict.principals)),
         ("From", exact(verdict.window.start)),
         ("To", exact(verdict.window.end)),
         ("Time taken", f"{circumstances.seconds:,.1f} s"),

@@ -56,6 +56,12 @@ class Truth(msgspec.Struct, frozen=True):
     """Campaign accounts in reported campaigns."""
     reported: int
     """All accounts in reported campaigns."""
+    intruders: list[str] = []
+    """Principals of the simulated intrusion."""
+    intruders_found: int = 0
+    """Of these, those that an alert names."""
+    other_alerts: int = 0
+    """Alerts in access events that name none of them."""
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from strongroom.core.assets import Asset, check_asset
 from strongroom.simulate._simulate import NOVEMBER
 
 GIGABYTE = 10**9
@@ -159,6 +160,11 @@ class CloudAsset:
     key_arn: str = ""
     sealed: bool = False
     """Its objects are sealed: to open one, a key has to be released, and the ledger has an entry of that."""
+
+    def listed(self) -> Asset:
+        """As it would stand on a site's list of assets."""
+        fields = {name: getattr(self, name) for name in ("name", "kind", "classification", "size")}
+        return check_asset(Asset(**fields, places=list(self.places)))
 
 
 @dataclass(frozen=True)

@@ -175,15 +175,20 @@ def numbers_in(path: Path) -> Iterator[str]:
                         yield f"{module}.{each.id}"
 
 
+DETECTION = ("detection.md", "intrusion.md", "rules.md", "exfiltration.md", "anomaly.md", "assets.md")
+"""Pages that tell how a detector works."""
+
+
 def test_every_threshold_of_detection_is_listed_with_its_value() -> None:
-    listed = {name for page, name, _ in constants() if page.name == "detection.md"}
+    listed = {name for page, name, _ in constants() if page.name in DETECTION}
     every = {name for path in (PACKAGE / "detect").rglob("*.py") for name in numbers_in(path)}
     assert every - listed == set()
 
 
-def test_a_constant_that_is_named_in_a_text_is_listed_on_its_page() -> None:
-    text = (DOCS / "detection.md").read_text()
-    listed = {name.rpartition(".")[2] for page, name, _ in constants() if page.name == "detection.md"}
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name in DETECTION], ids=lambda page: page.name)
+def test_a_constant_that_is_named_in_a_text_is_listed_on_its_page(page: Path) -> None:
+    text = page.read_text()
+    listed = {name.rpartition(".")[2] for other, name, _ in constants() if other == page}
     assert set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+|[A-Z]{3,})`", text)) <= listed
 
 

@@ -19,14 +19,14 @@ def earlier(name: str, *accounts: str) -> Earlier:
 
 def test_the_one_with_most_in_common_keeps_the_id() -> None:
     old = earlier("old", "a", "b", "c", "d", "e")
-    assert match([found("a", "b"), found("c", "d", "e")], [old]) == [None, old]
+    assert match([found("a", "b").accounts, found("c", "d", "e").accounts], [old]) == [None, old]
 
 
 def test_two_earlier_campaigns_that_grew_together_are_the_larger_one() -> None:
     one, two = earlier("one", "a", "b", "c"), earlier("two", "d", "e")
-    assert match([found("a", "b", "c", "d", "e")], [one, two]) == [one]
+    assert match([found("a", "b", "c", "d", "e").accounts], [one, two]) == [one]
 
 
 def test_strangers_match_nothing() -> None:
-    assert match([found("x", "y", "a")], [earlier("old", "a", "b", "c")]) == [None]
-    assert match([found("x")], []) == [None]
+    assert match([found("x", "y", "a").accounts], [earlier("old", "a", "b", "c")]) == [None]
+    assert match([found("x").accounts], []) == [None]

@@ -1,0 +1,241 @@
+"""One story from many signals: who belongs together, what is told, and in which order it happened.
+
+Signals belong to one story when they are of one principal, or when a credential, a session or an address ties their
+principals: a credential that one principal issued to another (a role that was assumed, a key that was created), or
+an address from which few act. Addresses of services and of crowds tie nobody.
+
+What many do who have nothing to do with each other is how things are done there: a kind of signal that comes in
+several stories counts as one step less severe in each of them. An intruder is one story, however many principals.
+
+A story is an alert when its signals weigh enough together; others are listed, and wake nobody. The weights say what a
+signal is worth to a person who is woken by it: one severe signal, three of middle weight, and never weak ones alone.
+They were set by judgement before any data was looked at.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from strongroom.core.clock import format_time
+from strongroom.core.records import Evidence, Strength
+
+from .signals import PHASES, SEVERITIES, Severity, Signal
+
+__all__ = ["ALERT", "COMMON", "CROWD", "PERIOD", "WEAK", "WEIGHTS", "Story", "stories"]
+
+WEIGHTS: dict[Severity, float] = {"informational": 0.0, "low": 0.25, "medium": 1.0, "high": 3.0, "critical": 6.0}
+"""What one kind of signal adds to a story; a kind counts once, by its most severe signal."""
+ALERT = 3.0
+"""The weight from which a story is an alert."""
+WEAK = 1.0
+"""All low signals together add no more than this."""
+PERIOD = 3 * 86_400_000_000
+"""Kinds of signals weigh together when they first came within this time, microseconds: an intruder's steps follow each
+other, an administrator's work is spread. What takes longer must be severe by itself, as slow reading is."""
+COMMON = 3
+"""Stories in which a kind of signal comes as severely, from which on it counts as one step less severe."""
+CROWD = 3
+"""An address from which more principals act ties none of them."""
+MAX_EVIDENCE = 40
+"""Signals that one finding shows, the most severe; the rest is counted."""
+MAX_STEPS = 12
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a person reads of one intrusion: its signals in the order in which they began."""
+
+    principals: list[str]
+    """Most signals first."""
+    signals: list[Signal]
+    weight: float
+
+    @property
+    def alert(self) -> bool:
+        """Whether it is worth waking somebody."""
+        return self.weight >= ALERT
+
+    @property
+    def severity(self) -> Severity:
+        """Of an alert that of its worst signal, high at least, and one step worse when it goes from getting in to
+        taking something; of another story that of its worst signal, medium at most."""
+        worst = max(SEVERITIES.index(signal.severity) for signal in self.signals)
+        if not self.alert:
+            return SEVERITIES[min(worst, SEVERITIES.index("medium"))]
+        phases = {signal.phase for signal in self.signals} - {""}
+        whole = len(phases) >= 3 and bool(phases & {"collection", "exfiltration"})
+        return SEVERITIES[min(max(worst, SEVERITIES.index("high")) + whole, len(SEVERITIES) - 1)]
+
+    @property
+    def confidence(self) -> float:
+        """One minus the chance that all of its kinds of signals are wrong, if they were wrong independently."""
+        wrong = 1.0
+        for confidence in _by_kind(self.signals, lambda signal: signal.confidence).values():
+            wrong *= 1.0 - confidence
+        return round(min(1.0 - wrong, 0.99), 2)
+
+    @property
+    def kind(self) -> str:
+        """`exfiltration` where something was taken, else `intrusion`."""
+        return "exfiltration" if any(signal.phase == "exfiltration" for signal in self.signals) else "intrusion"
+
+    @property
+    def techniques(self) -> list[str]:
+        """Each once, in the order of the timeline."""
+        return list(dict.fromkeys(technique for signal in self.signals for technique in signal.techniques))
+
+    @property
+    def first(self) -> int:
+        """Microseconds since 1970."""
+        return min(signal.first for signal in self.signals)
+
+    @property
+    def last(self) -> int:
+        """Microseconds since 1970."""
+        return max(signal.last for signal in self.signals)
+
+    @property
+    def addresses(self) -> list[str]:
+        """From which it acted, most signals first; names of services are left out."""
+        counts = Counter(a for signal in self.signals for a in signal.addresses if _is_address(a))
+        return [address for address, _ in counts.most_common()]
+
+    def summary(self) -> str:
+        """One sentence for a person."""
+        who = self.principals[0] + (f" and {len(self.principals) - 1} more" if len(self.principals) > 1 else "")
+        seen = {signal.phase for signal in self.signals}
+        phases = [phase.replace("-", " ") for phase in PHASES if phase and phase in seen]
+        kinds = len({signal.kind for signal in self.signals})
+        came = (
+            f" from {', '.join(self.addresses[:3])}{' …' if len(self.addresses) > 3 else ''}" if self.addresses else ""
+        )
+        went = f": {', '.join(phases)}" if phases else ""
+        return (
+            f"{who}{came}, {kinds} kind{'s' if kinds != 1 else ''} of signals between {format_time(self.first)} and "
+            f"{format_time(self.last)}{went}."
+        )
+
+    def evidence(self) -> list[Evidence]:
+        """The timeline: one piece for each signal, in the order in which they began."""
+        chosen = sorted(self.signals, key=lambda signal: (-SEVERITIES.index(signal.severity), signal.first))
+        told = []
+        for signal in sorted(chosen[:MAX_EVIDENCE], key=lambda signal: (signal.first, signal.title)):
+            phase = f", {signal.phase.replace('-', ' ')}" if signal.phase else ""
+            techniques = f" ({', '.join(signal.techniques)})" if signal.techniques else ""
+            told.append(
+                Evidence(
+                    kind=signal.phase or signal.detector.partition("/")[0],
+                    summary=f"{format_time(signal.first)}{phase}: {signal.title}{techniques}, by {signal.principal}. "
+                    + " ".join(dict.fromkeys(piece.summary for piece in signal.evidence)),
+                    subjects=[signal.principal],
+                    strength=_strength(signal),
+                    examples=[example for piece in signal.evidence for example in piece.examples][:5],
+                )
+            )
+        return told
+
+    def recommended(self) -> list[str]:
+        """What to do, from the worst signal on, each once."""
+        ordered = sorted(self.signals, key=lambda signal: -SEVERITIES.index(signal.severity))
+        steps = dict.fromkeys(step for signal in ordered for step in signal.recommended)
+        return list(steps)[:MAX_STEPS]
+
+
+def stories(
+    signals: Sequence[Signal], *, issued: Mapping[str, str] | None = None, crowds: Mapping[str, int] | None = None
+) -> list[Story]:
+    """All stories, alerts first, the worst first.
+
+    `issued`: by credential, the principal that issued it to another. `crowds`: by address, how many principals acted
+    from it; an address that is not in it ties nobody.
+    """
+    groups: dict[str, list[Signal]] = {}
+    parents = _joined(signals, issued or {}, crowds or {})
+    for signal in signals:
+        groups.setdefault(_root(parents, f"principal\0{signal.principal}"), []).append(signal)
+    found = [_story(group) for group in _without_customs(list(groups.values()))]
+    found.sort(key=lambda story: (-SEVERITIES.index(story.severity), -story.weight, story.first, story.principals))
+    return found
+
+
+def _without_customs(groups: list[list[Signal]]) -> list[list[Signal]]:
+    """The groups, in which kinds that come as severely in several of them are one step less severe."""
+    worst = [_by_kind(group, lambda signal: SEVERITIES.index(signal.severity)) for group in groups]
+
+    def is_custom(signal: Signal) -> bool:
+        kind, severity = (signal.detector, signal.kind), SEVERITIES.index(signal.severity)
+        return sum(kinds.get(kind, -1) >= severity for kinds in worst) >= COMMON
+
+    return [[_lowered(one) if is_custom(one) else one for one in group] for group in groups]
+
+
+def _lowered(signal: Signal) -> Signal:
+    return replace(signal, severity=SEVERITIES[max(SEVERITIES.index(signal.severity) - 1, 0)])
+
+
+def _story(signals: list[Signal]) -> Story:
+    counts = Counter(signal.principal for signal in signals)
+    ordered = sorted(signals, key=lambda signal: (signal.first, signal.kind, signal.principal))
+    names = [name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    return Story(names, ordered, _weight(ordered))
+
+
+def _weight(ordered: list[Signal]) -> float:
+    """The most that kinds weigh whose first signals came within one PERIOD."""
+    weights = _by_kind(ordered, lambda signal: WEIGHTS[signal.severity])
+    begins: dict[tuple[str, str], int] = {}
+    for signal in ordered:
+        begins.setdefault((signal.detector, signal.kind), signal.first)
+    heaviest = 0.0
+    for start in set(begins.values()):
+        inside = [weights[kind] for kind, begin in begins.items() if start <= begin < start + PERIOD]
+        weak = sum(weight for weight in inside if weight <= WEIGHTS["low"])
+        strong = sum(weight for weight in inside if weight > WEIGHTS["low"])
+        heaviest = max(heaviest, strong + min(weak, WEAK))
+    return heaviest
+
+
+def _by_kind(signals: Iterable[Signal], value: Callable[[Signal], float]) -> dict[tuple[str, str], float]:
+    """The largest value of each kind of signal."""
+    largest: dict[tuple[str, str], float] = {}
+    for signal in signals:
+        kind = signal.detector, signal.kind
+        largest[kind] = max(largest.get(kind, 0.0), value(signal))
+    return largest
+
+
+def _joined(signals: Sequence[Signal], issued: Mapping[str, str], crowds: Mapping[str, int]) -> dict[str, str]:
+    """A forest in which what belongs together has one root."""
+    parents: dict[str, str] = {}
+    for signal in signals:
+        who = f"principal\0{signal.principal}"
+        ties = [f"credential\0{one}" for one in signal.credentials] + [f"session\0{one}" for one in signal.sessions]
+        ties += [f"principal\0{issued[one]}" for one in signal.credentials if one in issued]
+        ties += [f"address\0{one}" for one in signal.addresses if _is_address(one) and 0 < crowds.get(one, 0) <= CROWD]
+        for tie in ties:
+            parents[_root(parents, tie)] = _root(parents, who)
+    return parents
+
+
+def _root(parents: dict[str, str], node: str) -> str:
+    parents.setdefault(node, node)
+    while parents[node] != node:
+        parents[node] = parents[parents[node]]
+        node = parents[node]
+    return node
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _strength(signal: Signal) -> Strength:
+    rank = SEVERITIES.index(signal.severity)
+    return "strong" if rank >= 3 else "moderate" if rank == 2 else "weak"

@@ -1,0 +1,176 @@
+"""The search in access events: every detector of intrusion and exfiltration, and the stories of their signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from strongroom.core.assets import Asset
+from strongroom.core.clock import format_time
+from strongroom.core.ids import new_id
+from strongroom.core.records import Finding
+from strongroom.detect.anomaly import find_anomalies
+from strongroom.detect.assets import resolve, unresolved
+from strongroom.detect.campaign import parse_budget
+from strongroom.detect.coverage import gaps
+from strongroom.detect.exfiltration import find_exfiltration
+from strongroom.detect.rules import Rules, match_rules
+from strongroom.detect.signals import Signal
+from strongroom.detect.story import Story, stories
+from strongroom.store import Store
+
+from ._remember import STORY, EarlierStory, earlier_stories, match
+
+__all__ = ["Accesses", "findings_of", "search_access"]
+
+ISSUING = (
+    *("AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "GetSessionToken", "GetFederationToken"),
+    *("CreateAccessKey", "AssumeRoot"),
+)
+"""AWS operations whose answer names a credential that somebody else will act with."""
+ODD = "3/30d"
+"""Budget of what is only unusual. It is never an alert by itself; it adds to what other detectors say."""
+_ISSUED = ("responseElements.credentials.accessKeyId", "responseElements.accessKey.accessKeyId")
+
+
+@dataclass(frozen=True)
+class Accesses:
+    """What was found in access events, and in how many."""
+
+    events: int
+    principals: int
+    start: str
+    end: str
+    stories: list[Story] = field(default_factory=list)
+    not_examined: list[str] = field(default_factory=list)
+
+
+def search_access(
+    store: Store,
+    assets: Sequence[Asset],
+    rules: Rules,
+    *,
+    since: int | None = None,
+    until: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Accesses | None:
+    """Runs every detector over the stored access events of a window; None when it holds none."""
+    events = store.access_events(since, until)
+    seen = store.table(
+        events.aggregate(
+            n=events.count(), who=events.principal.nunique(), first=events.time.min(), last=events.time.max()
+        )
+    ).to_pylist()[0]
+    if not seen["n"]:
+        return None
+    start, end = _micros(seen["first"]), _micros(seen["last"]) + 1
+    progress("comparing access events with rules")
+    signals = match_rules(store, rules, since=since, until=until, progress=progress)
+    progress("measuring what was read of each asset")
+    past = store.access_events(None, until)
+    resolved = resolve(events, assets)
+    taken = find_exfiltration(store, past, assets, start=start, end=end, progress=progress)
+    progress("comparing principals with their past and their peers")
+    odd = find_anomalies(
+        store, resolve(past, assets), start=start, end=end, budget=parse_budget(ODD), progress=progress
+    )
+    signals += [*taken.signals, *odd.signals]
+    told = stories(signals, issued=_issued(store, events, signals), crowds=_crowds(store, events, signals))
+    return Accesses(
+        events=seen["n"],
+        principals=seen["who"],
+        start=format_time(start),
+        end=format_time(end - 1),
+        stories=told,
+        not_examined=[
+            *gaps(store, events),
+            *map(_sentence, [*taken.not_examined, *odd.not_examined]),
+            *(_without_asset(store, resolved) if assets else []),
+        ],
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].removesuffix(".") + "."
+
+
+def _without_asset(store: Store, resolved: Any) -> list[str]:
+    """How much of each log is about nothing on the list of assets."""
+    return [
+        f"{row['events']:,} access events of {row['product']} {row['service']} name {row['resources']:,} resources "
+        "that belong to no listed asset."
+        for row in store.table(unresolved(resolved)).to_pylist()
+    ]
+
+
+def findings_of(accesses: Accesses | None, store: Store, now: int) -> list[Finding]:
+    """What is told of the stories, worst first; one that an earlier hunt on this site told keeps its id."""
+    if accesses is None or not accesses.stories:
+        return []
+    same = match([story.principals for story in accesses.stories], earlier_stories(store))
+    return [_finding(story, known, now) for story, known in zip(accesses.stories, same, strict=True)]
+
+
+def _finding(story: Story, same: EarlierStory | None, now: int) -> Finding:
+    return Finding(
+        id=same.id if same else new_id("fnd", now),
+        time=format_time(now),
+        detector=STORY,
+        kind=story.kind,
+        severity=story.severity,
+        confidence=story.confidence,
+        subjects=story.principals,
+        techniques=story.techniques,
+        summary=story.summary(),
+        evidence=story.evidence(),
+        recommended=story.recommended(),
+        first_seen=format_time(story.first),
+        last_seen=format_time(story.last),
+        status=("dismissed" if same.silences(story) else "known") if same else "new",
+    )
+
+
+def _issuers(events: Any) -> Any:
+    """An Ibis table of credentials that a principal issued to another, with `issuer`. Services issue to everybody, so
+    they are left out."""
+    import ibis
+
+    answers = [events.fields[name] for name in _ISSUED]
+    asked = events.filter(
+        (events["product"] == "aws") & events.operation.isin(ISSUING) & events.principal.startswith("arn:")
+    )
+    issued = asked.select(credential=ibis.coalesce(*answers), issuer=asked.principal)
+    known = issued.filter(issued.credential.notnull())
+    return known.group_by("credential").aggregate(issuer=known.issuer.min())
+
+
+def _issued(store: Store, events: Any, signals: Sequence[Signal]) -> dict[str, str]:
+    """By credential that a signal names, who issued it."""
+    named = sorted({credential for signal in signals for credential in signal.credentials})
+    if not named:
+        return {}
+    issuers = _issuers(events)
+    rows = store.table(issuers.filter(issuers.credential.isin(named))).to_pylist()
+    return {row["credential"]: row["issuer"] for row in rows}
+
+
+def _crowds(store: Store, events: Any, signals: Sequence[Signal]) -> dict[str, int]:
+    """How many principals acted from each address that a signal names; one with what it issued to itself is one."""
+    import ibis
+
+    named = sorted({address for signal in signals for address in signal.addresses})
+    if not named:
+        return {}
+    inside = events.filter(events.client_address.isin(named)).select("client_address", "credential", "principal")
+    pairs = inside.distinct()
+    known = pairs.left_join(_issuers(events), "credential")
+    who = known.select("client_address", who=ibis.coalesce(known.issuer, known.principal))
+    counts = who.group_by("client_address").aggregate(n=who.who.nunique())
+    return {row["client_address"]: row["n"] for row in store.table(counts).to_pylist()}
+
+
+def _micros(moment: Any) -> int:
+    return int(pa.scalar(moment, pa.timestamp("us", "UTC")).value)
