@@ -12,7 +12,6 @@ from strongroom.detect.rules import load_rules
 from strongroom.detect.rules.build import catalogue
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "rules.md"
-BOUND = re.compile(r"(MAX_\w+|\w+_AT_ONCE)")
 
 
 @pytest.fixture(scope="module")
