@@ -46,9 +46,9 @@ def shared(number: int, **more: Any) -> dict[str, Any]:
 
 
 def theft(first: int = 70) -> list[dict[str, Any]]:
-    """The trail is stopped, then a snapshot is given away."""
-    stopped = event(first - 1, "StopLogging", "cloudtrail.amazonaws.com", requestParameters={"name": "main"})
-    return [stopped, shared(first)]
+    """The trail is deleted, then a snapshot is given away."""
+    deleted = event(first - 1, "DeleteTrail", "cloudtrail.amazonaws.com", requestParameters={"name": "main"})
+    return [deleted, shared(first)]
 
 
 def honest(first: int = 0, n: int = 50) -> list[dict[str, Any]]:

@@ -24,17 +24,19 @@ from strongroom.core.records import Evidence, Strength
 
 from .signals import PHASES, SEVERITIES, Severity, Signal
 
-__all__ = ["ALERT", "COMMON", "CROWD", "PERIOD", "WEAK", "WEIGHTS", "Story", "stories"]
+__all__ = ["ALERT", "CHAIN", "COMMON", "CROWD", "PERIOD", "WEAK", "WEIGHTS", "Story", "stories"]
 
 WEIGHTS: dict[Severity, float] = {"informational": 0.0, "low": 0.25, "medium": 1.0, "high": 3.0, "critical": 6.0}
-"""What one kind of signal adds to a story; a kind counts once, by its most severe signal."""
+"""What one technique adds to a story; it counts once, by its most severe signal."""
 ALERT = 3.0
 """The weight from which a story is an alert."""
 WEAK = 1.0
 """All low signals together add no more than this."""
 PERIOD = 3 * 86_400_000_000
-"""Kinds of signals weigh together when they first came within this time, microseconds: an intruder's steps follow each
+"""Techniques weigh together when they first came within this time, microseconds: an intruder's steps follow each
 other, an administrator's work is spread. What takes longer must be severe by itself, as slow reading is."""
+CHAIN = 1.0
+"""What is added where looking around, or taking credentials, comes before taking data, neither of them weak."""
 COMMON = 3
 """Stories in which a kind of signal comes as severely, from which on it counts as one step less severe."""
 CROWD = 3
@@ -42,6 +44,8 @@ CROWD = 3
 MAX_EVIDENCE = 40
 """Signals that one finding shows, the most severe; the rest is counted."""
 MAX_STEPS = 12
+_LOOKS = frozenset({"initial-access", "discovery", "credential-access"})
+_TAKES = frozenset({"collection", "exfiltration"})
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Story:
     def confidence(self) -> float:
         """One minus the chance that all of its kinds of signals are wrong, if they were wrong independently."""
         wrong = 1.0
-        for confidence in _by_kind(self.signals, lambda signal: signal.confidence).values():
+        for confidence in _largest(self.signals, _technique, lambda signal: signal.confidence).values():
             wrong *= 1.0 - confidence
         return round(min(1.0 - wrong, 0.99), 2)
 
@@ -163,11 +167,11 @@ def stories(
 
 def _without_customs(groups: list[list[Signal]]) -> list[list[Signal]]:
     """The groups, in which kinds that come as severely in several of them are one step less severe."""
-    worst = [_by_kind(group, lambda signal: SEVERITIES.index(signal.severity)) for group in groups]
+    worst = [_largest(group, _kind, lambda signal: SEVERITIES.index(signal.severity)) for group in groups]
 
     def is_custom(signal: Signal) -> bool:
-        kind, severity = (signal.detector, signal.kind), SEVERITIES.index(signal.severity)
-        return sum(kinds.get(kind, -1) >= severity for kinds in worst) >= COMMON
+        severity = SEVERITIES.index(signal.severity)
+        return sum(kinds.get(_kind(signal), -1) >= severity for kinds in worst) >= COMMON
 
     return [[_lowered(one) if is_custom(one) else one for one in group] for group in groups]
 
@@ -184,27 +188,45 @@ def _story(signals: list[Signal]) -> Story:
 
 
 def _weight(ordered: list[Signal]) -> float:
-    """The most that kinds weigh whose first signals came within one PERIOD."""
-    weights = _by_kind(ordered, lambda signal: WEIGHTS[signal.severity])
-    begins: dict[tuple[str, str], int] = {}
+    """The most that techniques weigh whose first signals, of those as severe as the technique's worst, came within one
+    PERIOD."""
+    weights = _largest(ordered, _technique, lambda signal: WEIGHTS[signal.severity])
+    begins: dict[str, int] = {}
+    phases: dict[str, str] = {}
     for signal in ordered:
-        begins.setdefault((signal.detector, signal.kind), signal.first)
+        technique = _technique(signal)
+        if WEIGHTS[signal.severity] == weights[technique]:
+            begins.setdefault(technique, signal.first)
+            phases.setdefault(technique, signal.phase)
     heaviest = 0.0
     for start in set(begins.values()):
-        inside = [weights[kind] for kind, begin in begins.items() if start <= begin < start + PERIOD]
-        weak = sum(weight for weight in inside if weight <= WEIGHTS["low"])
-        strong = sum(weight for weight in inside if weight > WEIGHTS["low"])
-        heaviest = max(heaviest, strong + min(weak, WEAK))
+        inside = {what: weights[what] for what, begin in begins.items() if start <= begin < start + PERIOD}
+        weak = sum(weight for weight in inside.values() if weight <= WEIGHTS["low"])
+        strong = {what: weight for what, weight in inside.items() if weight > WEIGHTS["low"]}
+        looked = [begins[what] for what in strong if phases[what] in _LOOKS]
+        took = [begins[what] for what in strong if phases[what] in _TAKES]
+        chain = CHAIN if looked and took and min(looked) <= max(took) else 0.0
+        heaviest = max(heaviest, sum(strong.values()) + min(weak, WEAK) + chain)
     return heaviest
 
 
-def _by_kind(signals: Iterable[Signal], value: Callable[[Signal], float]) -> dict[tuple[str, str], float]:
-    """The largest value of each kind of signal."""
-    largest: dict[tuple[str, str], float] = {}
+def _largest(
+    signals: Iterable[Signal], by: Callable[[Signal], str], value: Callable[[Signal], float]
+) -> dict[str, float]:
+    """The largest value of the signals of each kind, or of each technique."""
+    largest: dict[str, float] = {}
     for signal in signals:
-        kind = signal.detector, signal.kind
-        largest[kind] = max(largest.get(kind, 0.0), value(signal))
+        largest[by(signal)] = max(largest.get(by(signal), 0.0), value(signal))
     return largest
+
+
+def _kind(signal: Signal) -> str:
+    return f"{signal.detector}\0{signal.kind}"
+
+
+def _technique(signal: Signal) -> str:
+    """What it weighs as: two rules for one technique, ours and somebody else's, say one thing."""
+    return signal.techniques[0] if signal.techniques else _kind(signal)
 
 
 def _joined(signals: Sequence[Signal], issued: Mapping[str, str], crowds: Mapping[str, int]) -> dict[str, str]:

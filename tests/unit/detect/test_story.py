@@ -92,6 +92,15 @@ def test_kinds_weigh_together_within_a_period() -> None:
     assert told(*spread(PERIOD), *again) == [], "a kind weighs when it first came"
 
 
+def test_looking_around_before_taking_weighs_more() -> None:
+    look = signal(severity="medium", kind="look", at=0, phase="discovery")
+    take = signal(severity="medium", kind="take", at=HOUR, phase="collection")
+    assert told(look, take) == [["ann"]]
+    before = signal(severity="medium", kind="take", at=-HOUR, phase="collection")
+    assert told(look, before) == []
+    assert told(look, signal(severity="low", kind="take", at=HOUR, phase="collection")) == []
+
+
 def test_a_story_reads_in_order_and_says_what_was_taken() -> None:
     evidence = [
         Evidence("rule", "It happened.", ["ann"], "strong", [Example("ann", "2026-11-01T00:00:00.000Z", "a:1")])

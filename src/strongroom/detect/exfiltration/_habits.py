@@ -120,12 +120,13 @@ class Habits:
         past = self.past(asset, day)
         like = self._like(principal, self._kind[asset], enough)
         own = self._much.get((principal, self._kind[asset]), {})
+        mobile = self._mobile(role_of(principal), day)
         elsewhere = sum(most >= enough and each < day for each, most in own.items()) >= ROUTINE
         routine = (
             sum(each < day for each in alike) >= ROUTINE
             # What goes on after the log begins most likely went on before.
             or (past < PAST_DAYS and later >= ROUTINE)
-            or like >= NEARLY_ALL
+            or (like >= NEARLY_ALL and not mobile)
         )
         earlier = [self.share(asset, principal, each) for each in self.days(asset, principal) if each < day]
         return Habit(
@@ -134,7 +135,7 @@ class Habits:
             later=later,
             past=past,
             before=max(earlier, default=-1.0),
-            mobile=self._mobile(role_of(principal), day),
+            mobile=mobile,
             new_network=self._new_network(asset, principal, (day, max(day, last)), share),
         )
 

@@ -114,7 +114,7 @@ def _bulk(of: _Read, habits: Habits) -> Iterator[Draft]:
     if (habit.routine and not strange) or of.unjudgeable:
         return
     severity, confidence = _bulk_severity(habit, strange)
-    if of.unsure:
+    if of.unsure and severity != "informational":
         severity, confidence = "low", min(confidence, 0.3)
     inside = slice(*np.searchsorted(of.cells.hour, [window.first // 3_600_000_000, window.last // 3_600_000_000 + 1]))
     hour = peak(of.cells.only(inside), 1, 1)

@@ -143,10 +143,12 @@ def test_a_new_job_is_told_at_low_severity_and_a_single_run_at_medium(tmp_path: 
 
 def test_who_reads_other_models_whole_is_told_for_the_story_only(tmp_path: Path) -> None:
     world = World().usual()
-    world.assets.append(Asset(name="acme/n", size=8 * SHARD, places=["s3://n"]))
+    world.assets.append(Asset(name="acme/n", size=8 * SHARD, places=["s3://other-weights"]))
     for day in (4, 6, 8):
         for number in range(8):
-            world.event(day, EVE, "GetObject", f"arn:aws:s3:::n/{number}", bytes=SHARD, client_address=OFFICE)
+            world.event(
+                day, EVE, "GetObject", f"arn:aws:s3:::other-weights/{number}", bytes=SHARD, client_address=OFFICE
+            )
     world.reads(15.5, EVE, range(SHARDS), hours=3, client_address=OFFICE)
     assert ("bulk-read", EVE, "informational") in told(world.signals(tmp_path))
 
