@@ -30,6 +30,8 @@ __all__ = ["demo"]
 CAMPAIGN_ACCOUNTS = 200
 TEMPLATE = "Reason through the task step by step, then answer.\nTask: {instruction}\nAnswer:"
 GOOD_SHARE, GOOD_PURITY = 0.8, 0.95
+CLOUD_SEED = 13
+"""Added to the seed: the first demo shows a world in which the stolen key is found (docs/benchmarks.md: how often)."""
 CLOUD_EVENTS = 5_000
 """Access events a day."""
 OTHER_ALERTS = 1
@@ -81,7 +83,7 @@ def demo(
         material = bundled_material(seed, accounts=accounts)
         written = _write(path, map(encoder.encode, simulate(plan, material)), "exchanges")
         watcher.step("simulating the same fortnight of its cloud, and a stolen key")
-        cloud = CloudPlan(seed=seed, events_per_day=CLOUD_EVENTS, intrusions=(StolenKey(),))
+        cloud = CloudPlan(seed=CLOUD_SEED + seed, events_per_day=CLOUD_EVENTS, intrusions=(StolenKey(),))
         access = access_log or Path(folder) / "cloudtrail.jsonl"
         events = _write(access, map(str.encode, simulate_cloud_lines(cloud)), "access events")
         watcher.step(f"simulated {written:,} exchanges and {events:,} access events; hunting")

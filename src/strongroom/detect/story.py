@@ -133,7 +133,7 @@ class Story:
                 Evidence(
                     kind=signal.phase or signal.detector.partition("/")[0],
                     summary=f"{format_time(signal.first)}{phase}: {signal.title}{techniques}, by {signal.principal}. "
-                    + " ".join(dict.fromkeys(piece.summary for piece in signal.evidence)),
+                    + " ".join(dict.fromkeys(_sentence(piece.summary) for piece in signal.evidence)),
                     subjects=[signal.principal],
                     strength=_strength(signal),
                     examples=[example for piece in signal.evidence for example in piece.examples][:5],
@@ -256,6 +256,10 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", ")")) else ".")
 
 
 def _strength(signal: Signal) -> Strength:

@@ -178,7 +178,7 @@ def score_in_words(score: float) -> str:
 def evidence_title(kind: str) -> str:
     """A heading for a kind of evidence."""
     known = _TITLES.get(kind)
-    words = name(kind.replace("_", " "))
+    words = name(kind.replace("_", " ").replace("-", " "))
     return known or words[:1].upper() + words[1:]
 
 
