@@ -140,12 +140,10 @@ def test_hostile_content_never_arrives_raw(tmp_path: Path) -> None:
 
 
 def test_a_record_of_a_megabyte_and_a_clock_that_is_wrong_change_nothing(tmp_path: Path) -> None:
-    big = event(2, "PutRolePolicy", "iam.amazonaws.com", requestParameters={"policyDocument": "x" * 10**6})
-    early, late = (
-        shared(70, eventTime="2019-01-01T00:00:00Z"),
-        event(3, "DescribeImages", eventTime="2031-01-01T00:00:00Z"),
-    )
-    write(tmp_path / "a.json", [*honest(), big, early, late])
+    big = event(500, "PutRolePolicy", "iam.amazonaws.com", requestParameters={"policyDocument": "x" * 10**6})
+    early = [one | {"eventTime": "2019-01-01T00:00:00Z"} for one in theft()]
+    late = event(501, "DescribeImages", eventTime="2031-01-01T00:00:00Z")
+    write(tmp_path / "a.json", [*honest(), big, *early, late])
     verdict = json.loads(run("hunt", "a.json", "--json", cwd=tmp_path, code=1).stdout)
     assert verdict["access_events"] == 54
     assert verdict["findings"][0]["first_seen"].startswith("2019")

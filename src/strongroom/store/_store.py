@@ -154,15 +154,17 @@ class Store:
                     "end": _format(row["last"]),
                 },
             },
+            "access_events": self._access_events.statistics(),
             "findings": self._findings.statistics(),
         }
 
     def prune(self, before: int) -> int:
-        """Deletes exchanges older than `before` (microseconds since 1970), and returns how many.
+        """Deletes exchanges and access events older than `before` (microseconds since 1970), and returns how many.
 
         Their bytes leave the disk at once. Findings and verdicts stay.
         """
-        deleted = self._exchanges.delete(f"time < arrow_cast({int(before)}, 'Timestamp(Microsecond, Some(\"UTC\"))')")
+        older = f"time < arrow_cast({int(before)}, 'Timestamp(Microsecond, Some(\"UTC\"))')"
+        deleted = self._exchanges.delete(older) + self._access_events.delete(older)
         self.compact()
         return deleted
 
@@ -173,6 +175,7 @@ class Store:
         # Hunts and prunings exclude each other, so nobody else writes exchanges; a dismissal may write a finding now.
         return {
             "exchanges": self._exchanges.compact(orphans=True),
+            "access_events": self._access_events.compact(orphans=True),
             "findings": self._findings.compact(orphans=False),
         }
 
