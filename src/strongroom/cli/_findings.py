@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,8 @@ def explain(
     if json:
         print_json(found)
         return
+    with contextlib.suppress(InputError):  # it may have an account of the same name
+        _explain_account(opened, account, window, json=False)
     for reason in found.reasons:
         sys.stdout.write(f"{tame(reason)}\n")
     print_facts(

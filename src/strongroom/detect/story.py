@@ -41,6 +41,8 @@ COMMON = 3
 """Stories in which a kind of signal comes as severely, from which on it counts as one step less severe."""
 CROWD = 3
 """An address from which more principals act ties none of them."""
+ANONYMOUS = frozenset({"unknown", "unauthenticated", "anonymous", "system:anonymous", "nobody"})
+"""Principals that are whoever: what is tied to them is tied to nobody."""
 MAX_EVIDENCE = 40
 """Signals that one finding shows, the most severe; the rest is counted."""
 MAX_STEPS = 12
@@ -234,6 +236,8 @@ def _joined(signals: Sequence[Signal], issued: Mapping[str, str], crowds: Mappin
     parents: dict[str, str] = {}
     for signal in signals:
         who = f"principal\0{signal.principal}"
+        if signal.principal in ANONYMOUS:
+            continue
         ties = [f"credential\0{one}" for one in signal.credentials] + [f"session\0{one}" for one in signal.sessions]
         ties += [f"principal\0{issued[one]}" for one in signal.credentials if one in issued]
         ties += [f"address\0{one}" for one in signal.addresses if _is_address(one) and 0 < crowds.get(one, 0) <= CROWD]
@@ -251,11 +255,12 @@ def _root(parents: dict[str, str], node: str) -> str:
 
 
 def _is_address(text: str) -> bool:
+    """Whether it is an address of somebody, and not of the machine itself."""
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return not (address.is_loopback or address.is_unspecified or address.is_link_local)
 
 
 def _sentence(text: str) -> str:

@@ -78,7 +78,7 @@ def search_access(
         store, resolve(past, assets), start=start, end=end, budget=parse_budget(ODD), progress=progress
     )
     signals += [*taken.signals, *odd.signals]
-    told = stories(signals, issued=_issued(store, events, signals), crowds=_crowds(store, events, signals))
+    told = stories(signals, issued=_issued(store, past, signals), crowds=_crowds(store, past, signals))
     return Accesses(
         events=seen["n"],
         principals=seen["who"],

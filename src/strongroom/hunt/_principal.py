@@ -60,7 +60,9 @@ def explain_principal(
     if not row["n"]:
         return None
     named = [row for row in store.findings("finding") if row["document"]["detector"] == STORY]
-    latest = {row["id"]: row["document"] for row in named if principal in row["subjects"]}
+    newest = {row["id"]: row for row in sorted(named, key=lambda row: row["time"])}
+    ordered = sorted(newest.values(), key=lambda row: row["time"])
+    latest = {row["id"]: row["document"] for row in ordered if principal in row["subjects"]}
     return PrincipalExplanation(
         principal=principal,
         events=row["n"],
@@ -101,7 +103,7 @@ def _uses(store: Store, own: Any) -> list[Use]:
 def _reasons(principal: str, findings: dict[str, Any]) -> list[str]:
     """In sentences: which findings name it and for what."""
     if not findings:
-        return ["It is in no finding of this site."]
+        return ["It is in no finding in access logs of this site."]
     told = []
     for identifier, document in list(findings.items())[::-1]:
         told.append(f"It is in {identifier} ({document['kind']}, {document['severity']}): {document['summary']}")

@@ -58,8 +58,8 @@ class ValueSplitter:
         self._keep(at)
 
     def end(self) -> Iterator[Found]:
-        """What is wrong with a record that the document ends inside of."""
-        if self._start >= 0:
+        """What is wrong with a document that ends inside of a record, or of the array around its records."""
+        if self._start >= 0 or self._depth or self._in_string:
             yield None, self._wrong or "truncated JSON"
 
     def _end_of_string(self, at: int) -> int:

@@ -101,6 +101,13 @@ def test_looking_around_before_taking_weighs_more() -> None:
     assert told(look, signal(severity="low", kind="take", at=HOUR, phase="collection")) == []
 
 
+def test_whoever_and_the_machine_itself_tie_nobody() -> None:
+    shared = {"sessions": frozenset({"s"})}
+    assert len(told(signal("ann", **shared), signal("unknown", kind="x", **shared), signal("bob"))) == 3
+    here = {"addresses": frozenset({"127.0.0.1"})}
+    assert len(told(signal("ann", **here), signal("bob", kind="x", **here), crowds={"127.0.0.1": 2})) == 2
+
+
 def test_a_story_reads_in_order_and_says_what_was_taken() -> None:
     evidence = [
         Evidence("rule", "It happened.", ["ann"], "strong", [Example("ann", "2026-11-01T00:00:00.000Z", "a:1")])

@@ -8,7 +8,7 @@ from typing import Literal
 from strongroom.core.errors import RecordError
 from strongroom.core.records import LoggedAccess
 
-from ._secrets import guarded
+from ._secrets import guarded, without_secrets
 from ._values import MAX_NAME
 
 __all__ = ["finished_access", "outcome_of", "outcome_of_status"]
@@ -46,6 +46,8 @@ def finished_access(access: LoggedAccess) -> LoggedAccess:
     access.principal = guarded(access.principal.strip())
     if not access.principal:
         raise RecordError("no principal", "no field of the record says who acted")
+    access.user_agent = without_secrets(access.user_agent)  # the client chooses it
+    access.reason = without_secrets(access.reason)
     access.credential = guarded(access.credential)
     access.session = guarded(access.session)
     return access

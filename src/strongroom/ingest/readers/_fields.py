@@ -34,9 +34,8 @@ HELD_BACK = "****"
 """Stands for a value whose name says that it is a secret. Cloud services write the same for theirs."""
 
 _SECRET_NAME = re.compile(
-    r"(?:password|passwd|secret_?access_?key|session_?token|security_?token|authorization|private_?key|client_?secret"
-    r"|plaintext|secret_?string|secret_?binary|secret_?text|secret_?value|private_?key_?data|(?:access|refresh|id|sas)_?token"
-    r"|connection_?string|(?:account|shared)_?key)$",
+    r"(?:password|passwd|pwd|passphrase|secret|token|authorization|private_?key|private_?key_?data|plaintext"
+    r"|secret_?(?:access_?)?key|secret_?(?:string|binary|text|value)|connection_?string|(?:account|shared|api)_?key)$",
     re.IGNORECASE,
 )
 _UNCLEAN = re.compile(r"[\x00\x1f]")
@@ -59,9 +58,9 @@ def flat(record: Mapping[str, Any], without: Collection[str] = (), *, secrets: b
 
 def _clean(key: str, value: Any) -> Any:
     """A value without secrets, so that neither a field nor the text of an object around it holds one."""
+    if type(value) in (str, int, float) and _SECRET_NAME.search(key):
+        return HELD_BACK if value else value
     if type(value) is str:
-        if _SECRET_NAME.search(key):
-            return HELD_BACK if value else value
         if len(value) > MAX_VALUE:
             value = value[:MAX_VALUE]
         return without_secrets(value)

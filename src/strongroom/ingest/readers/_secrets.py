@@ -31,13 +31,14 @@ _INSIDE = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*)"
 )
 _ANNOUNCED = re.compile(
-    r"((?:^|[^A-Za-z])(?:pass(?:word|wd)?|secret|token|(?:api|account|access|shared[-_]?access)[-_]?key|sig"
+    r"((?:^|[^A-Za-z])(?:[A-Za-z_]{0,30}passw(?:or)?d|pass|secret|token|(?:api|account|access|shared[-_]?access)[-_]?key|sig"
     r"|x-amz-(?:signature|security-token|credential))"
     r"(?:[\"']?\s*=\s*|[\"']\s*:\s*|:\s+)[\"']?"
     r"|--?(?:pass(?:word|wd)?|secret|token|api[-_]?key)[\s\x1f]+|(?:bearer|basic) +)"
     r"([^\s\"',;&\x1f]{4,})",
     re.IGNORECASE,
 )
+_IN_ADDRESS = re.compile(r"(://[^/\s:@\x1f]{1,100}:)[^/\s@\x1f]{1,200}@")
 _HASH = re.compile(r"[0-9a-f]{64}")
 is_secret = _SECRET.match
 """Truthy for text that looks like a key, a token or an Authorization header."""
@@ -70,7 +71,7 @@ _MARKS = (
 def may_hold_secrets(raw: bytes) -> bool:
     """Whether a look for secrets in a record is worth its time: most records hold none of the words that mark one."""
     lowered = raw.lower()
-    return any(mark in lowered for mark in _MARKS)
+    return any(mark in lowered for mark in _MARKS) or (b"://" in lowered and b"@" in lowered) or b"\\u00" in lowered
 
 
 def without_secrets(text: str) -> str:
@@ -81,6 +82,8 @@ def without_secrets(text: str) -> str:
     """
     if len(text) < 8:
         return text
+    if "://" in text:
+        text = _IN_ADDRESS.sub(r"\1****@", text)
     return _ANNOUNCED.sub(r"\1****", _INSIDE.sub(lambda found: digest(found[0]), text))
 
 

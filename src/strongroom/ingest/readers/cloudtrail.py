@@ -77,7 +77,10 @@ class CloudTrailReader:
 def _claim(row: Any) -> int:
     if not isinstance(row, dict) or "eventVersion" not in row:
         return 0
-    return 95 if "eventSource" in row and "eventName" in row else 60 if "eventCategory" in row else 0
+    source = row.get("eventSource")
+    if isinstance(source, str) and source.startswith("aws:"):  # a notification of S3, which has the same field names
+        return 0
+    return 95 if source is not None and "eventName" in row else 60 if "eventCategory" in row else 0
 
 
 def _rows(record: dict[str, Any]) -> Iterator[Any]:
@@ -159,7 +162,8 @@ def _resource(row: Mapping[str, Any], account: str) -> str:
     if isinstance(bucket, str) and bucket:
         key = asked.get("key")
         return f"arn:aws:s3:::{bucket}/{key}" if isinstance(key, str) and key else f"arn:aws:s3:::{bucket}"
-    for each_ in row.get("resources") or ():
+    named = row.get("resources")
+    for each_ in named if isinstance(named, list) else ():
         if isinstance(each_, dict) and isinstance(arn := each_.get("ARN", each_.get("arn")), str) and arn:
             return arn
     for field, pattern in _NAMED:

@@ -205,3 +205,34 @@ def test_fields_are_flat_and_bounded() -> None:
     }
     assert len(flat({str(i): "x" for i in range(2 * MAX_FIELDS)})) == MAX_FIELDS
     assert max(map(len, flat({"a": {"b": "x" * 10**6}, "c": ["y" * 100] * 1000}).values())) <= MAX_VALUE
+
+
+def test_secrets_of_other_names_and_in_addresses_are_held_back() -> None:
+    access = read(
+        requestParameters={
+            "apiKey": "abcd1234",
+            "token": "t0k3n",
+            "password": 87654321,
+            "url": "https://ann:hunter22@host/x",
+            "command": "PGPASSWORD=hunter22 psql",
+            "json": '{"adminPassword":"hunter22"}',
+        },
+        userAgent="curl/8 Bearer sk-abcdefghijkl",
+    )
+    kept = json.dumps(access.fields) + access.user_agent
+    assert not any(secret in kept for secret in ("abcd1234", "t0k3n", "87654321", "hunter22", "sk-abc"))
+    assert "https://ann:****@host/x" in kept
+
+
+def test_an_odd_list_of_resources_costs_nothing() -> None:
+    assert read(requestParameters=None, resources=5).resource == ""
+
+
+def test_a_notification_of_s3_is_not_claimed() -> None:
+    assert READER.claims({"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}) == 0
+
+
+def test_a_file_that_is_cut_between_two_records_says_so(tmp_path: Path) -> None:
+    (tmp_path / "cut.json").write_text('{"Records":[' + json.dumps(RECORD) + ",")
+    report = ingest([str(tmp_path / "cut.json")], Store(tmp_path / "store"), Settings(b"k" * 16), workers=0)
+    assert (report.new, dict(report.skipped)) == (1, {"truncated JSON": 1})
