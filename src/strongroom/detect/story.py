@@ -9,7 +9,8 @@ several stories counts as one step less severe in each of them. An intruder is o
 
 A story is an alert when its signals weigh enough together; others are listed, and wake nobody. The weights say what a
 signal is worth to a person who is woken by it: one severe signal, three of middle weight, and never weak ones alone.
-They were set by judgement before any data was looked at.
+They were set by judgement before any data was looked at; what was added after such a look stands in
+docs/intrusion.md.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def explain_principal(
     if not row["n"]:
         return None
     named = [row for row in store.findings("finding") if row["document"]["detector"] == STORY]
-    newest = {row["id"]: row for row in sorted(named, key=lambda row: row["time"])}
+    newest = {row["id"]: row for row in named}  # oldest first, so the newest of each stays
     ordered = sorted(newest.values(), key=lambda row: row["time"])
     latest = {row["id"]: row["document"] for row in ordered if principal in row["subjects"]}
     return PrincipalExplanation(
