@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("ingest", "hunt", "campaigns", "budget", "attacker", "ledger", "scale", "intrusion")
+NAMES = ("ingest", "hunt", "campaigns", "budget", "attacker", "ledger", "scale", "intrusion", "anomaly")
 
 if __name__ == "__main__":
     here = Path(__file__).parent

@@ -233,6 +233,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     first_seen: str = ""
     """Event time of the first thing that it is about, RFC 3339; empty where there is none."""
     last_seen: str = ""
+    signals: int = 0
+    """How many observations it is made of; evidence shows the most severe."""
+    observed: list[str] = []
+    """What was observed, each once: detector, kind and, where it is about one, asset, with `:` between."""
+    addresses: list[str] = []
+    """From which its principals acted, most signals first, at most 200."""
     status: Literal["new", "known", "dismissed"] = "new"
 
 

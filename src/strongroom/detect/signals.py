@@ -6,12 +6,16 @@ one principal, credential or session the one finding that a person reads.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from strongroom.core.records import Evidence
 
-__all__ = ["PHASES", "SEVERITIES", "Phase", "Severity", "Signal"]
+__all__ = ["PAUSE", "PHASES", "SEVERITIES", "Phase", "Severity", "Signal", "begins_of"]
+
+PAUSE = 7 * 86_400_000_000
+"""What comes again after so long a pause begins anew, microseconds: a week has every habit of a week."""
 
 Severity = Literal["informational", "low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("informational", "low", "medium", "high", "critical")
@@ -56,13 +60,37 @@ class Signal:
     first: int
     """Event time of the first event, microseconds since 1970."""
     last: int
+    begins: tuple[int, ...] = ()
+    """When it began, in order, `first` among them: anew after each pause of PAUSE or more. Empty: at `first` alone."""
     events: int
     """How many access events it is about."""
     credentials: frozenset[str] = frozenset()
     sessions: frozenset[str] = frozenset()
     addresses: frozenset[str] = frozenset()
     resources: frozenset[str] = frozenset()
+    asset: str = ""
+    """The listed asset that it is about, where it is about one."""
     why: str = ""
     """Why it matters, in a sentence or two."""
     evidence: list[Evidence] = field(default_factory=list)
     recommended: list[str] = field(default_factory=list)
+
+    @property
+    def observed(self) -> str:
+        """What it says, whoever it is about: `detector:kind`, and the asset."""
+        return ":".join(filter(None, (self.detector, self.kind, self.asset)))
+
+
+def begins_of(times: Iterable[int]) -> tuple[int, ...]:
+    """When something began that was seen at `times`, microseconds since 1970.
+
+    >>> begins_of([PAUSE + 3, 1, 2, 3 * PAUSE])
+    (1, 604800000003, 1814400000000)
+    """
+    found: list[int] = []
+    before = -PAUSE
+    for time in sorted(times):
+        if time - before >= PAUSE or not found:
+            found.append(time)
+        before = time
+    return tuple(found)

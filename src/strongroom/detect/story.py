@@ -16,6 +16,7 @@ docs/intrusion.md.
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from dataclasses import dataclass, replace
 from strongroom.core.clock import format_time
 from strongroom.core.records import Evidence, Strength
 
-from .signals import PHASES, SEVERITIES, Severity, Signal
+from .signals import PHASES, SEVERITIES, Severity, Signal, begins_of
 
 __all__ = ["ALERT", "CHAIN", "COMMON", "CROWD", "PERIOD", "WEAK", "WEIGHTS", "Story", "stories"]
 
@@ -34,8 +35,9 @@ ALERT = 3.0
 WEAK = 1.0
 """All low signals together add no more than this."""
 PERIOD = 3 * 86_400_000_000
-"""Techniques weigh together when they first came within this time, microseconds: an intruder's steps follow each
-other, an administrator's work is spread. What takes longer must be severe by itself, as slow reading is."""
+"""Techniques weigh together when they began within this time, microseconds (a technique begins anew after a pause, see
+`signals.PAUSE`): an intruder's steps follow each other, an administrator's work is spread. What takes longer must be
+severe by itself, as slow reading is."""
 CHAIN = 1.0
 """What is added where looking around, or taking credentials, comes before taking data, neither of them weak."""
 COMMON = 3
@@ -46,6 +48,7 @@ ANONYMOUS = frozenset({"unknown", "unauthenticated", "anonymous", "system:anonym
 """Principals that are whoever: what is tied to them is tied to nobody."""
 MAX_EVIDENCE = 40
 """Signals that one finding shows, the most severe; the rest is counted."""
+_HOUR = 3_600_000_000
 MAX_STEPS = 12
 _LOOKS = frozenset({"initial-access", "discovery", "credential-access"})
 _TAKES = frozenset({"collection", "exfiltration"})
@@ -142,7 +145,15 @@ class Story:
                     examples=[example for piece in signal.evidence for example in piece.examples][:5],
                 )
             )
+        if rest := chosen[MAX_EVIDENCE:]:
+            more = f"{len(rest):,} more signals, none more severe than {rest[0].severity}, are not shown."
+            told.append(Evidence(kind="more", summary=more, subjects=[], strength="weak", examples=[]))
         return told
+
+    @property
+    def observed(self) -> list[str]:
+        """What its signals say, each once, in alphabetical order."""
+        return sorted({signal.observed for signal in self.signals})
 
     def recommended(self) -> list[str]:
         """What to do, from the worst signal on, each once."""
@@ -190,27 +201,33 @@ def _story(signals: list[Signal]) -> Story:
     return Story(names, ordered, _weight(ordered))
 
 
-def _weight(ordered: list[Signal]) -> float:
-    """The most that techniques weigh whose first signals, of those as severe as the technique's worst, came within one
-    PERIOD."""
-    weights = _largest(ordered, _technique, lambda signal: WEIGHTS[signal.severity])
-    begins: dict[str, int] = {}
-    phases: dict[str, str] = {}
-    for signal in ordered:
-        technique = _technique(signal)
-        if WEIGHTS[signal.severity] == weights[technique]:
-            begins.setdefault(technique, signal.first)
-            phases.setdefault(technique, signal.phase)
-    heaviest = 0.0
-    for start in set(begins.values()):
-        inside = {what: weights[what] for what, begin in begins.items() if start <= begin < start + PERIOD}
-        weak = sum(weight for weight in inside.values() if weight <= WEIGHTS["low"])
-        strong = {what: weight for what, weight in inside.items() if weight > WEIGHTS["low"]}
-        looked = [begins[what] for what in strong if phases[what] in _LOOKS]
-        took = [begins[what] for what in strong if phases[what] in _TAKES]
-        chain = CHAIN if looked and took and min(looked) <= max(took) else 0.0
-        heaviest = max(heaviest, sum(strong.values()) + min(weak, WEAK) + chain)
-    return heaviest
+def _weight(signals: Sequence[Signal]) -> float:
+    """The most that techniques weigh which began within one PERIOD, to the hour."""
+    times: dict[tuple[str, float, str], list[int]] = {}
+    for signal in signals:
+        key = _technique(signal), WEIGHTS[signal.severity], signal.phase
+        times.setdefault(key, []).extend(signal.begins or (signal.first,))
+    # What one principal of the story did last week does not begin anew with another one.
+    begun = {key: begins_of(each) for key, each in times.items()}
+    starts = {time - time % _HOUR for each in begun.values() for time in each}
+    return max(_weight_from(start, begun) for start in starts)
+
+
+def _weight_from(start: int, begun: Mapping[tuple[str, float, str], Sequence[int]]) -> float:
+    """What weighs together from `start` on; `begun`: by technique, weight and phase, when, in order."""
+    weights: dict[str, float] = {}
+    looked, took = start + PERIOD, start - 1
+    for (technique, weight, phase), times in begun.items():
+        first, end = bisect_left(times, start), bisect_left(times, start + PERIOD)
+        if first == end:
+            continue
+        weights[technique] = max(weights.get(technique, 0.0), weight)
+        if weight > WEIGHTS["low"]:
+            looked = min(looked, times[first]) if phase in _LOOKS else looked
+            took = max(took, times[end - 1]) if phase in _TAKES else took
+    weak = sum(weight for weight in weights.values() if weight <= WEIGHTS["low"])
+    strong = sum(weight for weight in weights.values() if weight > WEIGHTS["low"])
+    return strong + min(weak, WEAK) + (CHAIN if looked <= took else 0.0)
 
 
 def _largest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from strongroom.core.records import Finding
 from strongroom.detect.anomaly import find_anomalies
 from strongroom.detect.assets import resolve, unresolved
 from strongroom.detect.campaign import parse_budget
-from strongroom.detect.coverage import gaps
+from strongroom.detect.coverage import gaps, span_of
 from strongroom.detect.exfiltration import find_exfiltration
 from strongroom.detect.rules import Rules, match_rules
 from strongroom.detect.signals import Signal
@@ -31,6 +31,8 @@ ISSUING = (
     *("CreateAccessKey", "AssumeRoot"),
 )
 """AWS operations whose answer names a credential that somebody else will act with."""
+MAX_ADDRESSES = 200
+"""Addresses that a finding names."""
 ODD = "3/30d"
 """Budget of what is only unusual. It is never an alert by itself; it adds to what other detectors say."""
 _ISSUED = ("responseElements.credentials.accessKeyId", "responseElements.accessKey.accessKeyId")
@@ -58,19 +60,23 @@ def search_access(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Accesses | None:
     """Runs every detector over the stored access events of a window; None when it holds none."""
-    events = store.access_events(since, until)
+    span = span_of(store, store.access_events(None, until))
+    every = store.access_events(since, until)
     seen = store.table(
-        events.aggregate(
-            n=events.count(), who=events.principal.nunique(), first=events.time.min(), last=events.time.max()
-        )
+        every.aggregate(n=every.count(), who=every.principal.nunique(), first=every.time.min(), last=every.time.max())
     ).to_pylist()[0]
-    if not seen["n"]:
+    if span is None or not seen["n"]:
         return None
-    start, end = _micros(seen["first"]), _micros(seen["last"]) + 1
+    start, end = max(_micros(seen["first"]), span.start), min(_micros(seen["last"]) + 1, span.end)
+    cut: list[str] = [span.sentence] if span.strays else []
+    if start >= end:  # only records with a wrong clock are in the window that was asked for
+        start, end = _micros(seen["first"]), _micros(seen["last"]) + 1
+        span = replace(span, start=start, end=end)
     progress("comparing access events with rules")
-    signals = match_rules(store, rules, since=since, until=until, progress=progress)
+    signals = match_rules(store, rules, since=since, until=until, progress=progress, cut=cut.append)
     progress("measuring what was read of each asset")
-    past = store.access_events(None, until)
+    past = store.access_events(span.start, min(span.end, until or span.end))
+    events = store.access_events(start, end)
     resolved = resolve(events, assets)
     taken = find_exfiltration(store, past, assets, start=start, end=end, progress=progress)
     progress("comparing principals with their past and their peers")
@@ -82,11 +88,12 @@ def search_access(
     return Accesses(
         events=seen["n"],
         principals=seen["who"],
-        start=format_time(start),
-        end=format_time(end - 1),
+        start=format_time(_micros(seen["first"])),
+        end=format_time(_micros(seen["last"])),
         stories=told,
         not_examined=[
-            *gaps(store, events),
+            *map(_sentence, cut),
+            *gaps(store, events, end - 1),
             *map(_sentence, [*taken.not_examined, *odd.not_examined]),
             *(_without_asset(store, resolved) if assets else []),
         ],
@@ -110,11 +117,16 @@ def findings_of(accesses: Accesses | None, store: Store, now: int) -> list[Findi
     """What is told of the stories, worst first; one that an earlier hunt on this site told keeps its id."""
     if accesses is None or not accesses.stories:
         return []
-    same = match([story.principals for story in accesses.stories], earlier_stories(store))
-    return [_finding(story, known, now) for story, known in zip(accesses.stories, same, strict=True)]
+    earlier = earlier_stories(store)
+    same = match([story.principals for story in accesses.stories], earlier)
+    return [
+        # A part of what was dismissed as one story is dismissed too, though another part has its id.
+        _finding(story, known, now, silent=any(one.silences(story) for one in [known, *earlier] if one))
+        for story, known in zip(accesses.stories, same, strict=True)
+    ]
 
 
-def _finding(story: Story, same: EarlierStory | None, now: int) -> Finding:
+def _finding(story: Story, same: EarlierStory | None, now: int, *, silent: bool) -> Finding:
     return Finding(
         id=same.id if same else new_id("fnd", now),
         time=format_time(now),
@@ -129,7 +141,10 @@ def _finding(story: Story, same: EarlierStory | None, now: int) -> Finding:
         recommended=story.recommended(),
         first_seen=format_time(story.first),
         last_seen=format_time(story.last),
-        status=("dismissed" if same.silences(story) else "known") if same else "new",
+        signals=len(story.signals),
+        observed=story.observed,
+        addresses=story.addresses[:MAX_ADDRESSES],
+        status="dismissed" if silent else "known" if same else "new",
     )
 
 

@@ -18,7 +18,8 @@ def finding_section(finding: Finding, place: int, total: int) -> Html:
     before = " · reported before" if finding.status == "known" else ""
     kind = name(finding.kind)
     title = f"{kind[:1].upper()}{kind[1:]} {place} of {total}{before} · "
-    counts = f"{plural(len(finding.subjects), 'principal')}, {plural(len(finding.evidence), 'signal')}"
+    signals = finding.signals or len(finding.evidence)
+    counts = f"{plural(len(finding.subjects), 'principal')}, {plural(signals, 'signal')}"
     took = delay(finding.first_seen, finding.last_seen)
     return tag(
         "section",

@@ -79,12 +79,21 @@ class EarlierStory:
     techniques: frozenset[str]
     severity: int
     dismissed: bool
+    observed: frozenset[str] = frozenset()
+    """What was observed, and of which asset (`Signal.observed`)."""
+
+    def outgrown(self, story: Story) -> bool:
+        """Whether `story` is more than this: somebody else, another technique or asset, or something worse."""
+        return bool(
+            set(story.principals) - self.accounts
+            or set(story.techniques) - self.techniques
+            or set(story.observed) - self.observed
+            or SEVERITIES.index(story.severity) > self.severity
+        )
 
     def silences(self, story: Story) -> bool:
-        """Whether `story` is this one, dismissed, and nothing new: no other technique, nothing worse, nobody else."""
-        new = set(story.principals) - self.accounts
-        worse = SEVERITIES.index(story.severity) > self.severity
-        return self.dismissed and not worse and not new and self.techniques.issuperset(story.techniques)
+        """Whether `story` is this one or a part of it, dismissed, and nothing new."""
+        return self.dismissed and not self.outgrown(story)
 
 
 def earlier_stories(store: Store) -> list[EarlierStory]:
@@ -99,6 +108,7 @@ def earlier_stories(store: Store) -> list[EarlierStory]:
             techniques=frozenset(known["techniques"]),
             severity=SEVERITIES.index(known["severity"]),
             dismissed=identifier in dismissed,
+            observed=frozenset(known.get("observed", ())),
         )
         for identifier, known in ((key, dismissed.get(key, latest[key])) for key in reversed(latest))
     ]

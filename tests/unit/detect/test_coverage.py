@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from strongroom.detect.coverage import MAX_GAPS, gaps
+from strongroom.detect.coverage import MAX_GAPS, STRAY_PAUSE, gaps, span_of
 from strongroom.store import ACCESS_EVENTS, Store
 
 HOUR = 3_600_000_000
 START = 1_793_577_600_000_000 // HOUR  # a Monday
 
 
-def sentences(folder: Path, hours: Sequence[int], each: int = 30, organization: str = "123") -> list[str]:
-    """What is told of a stream that has `each` records in these hours from START on."""
+def stored(folder: Path, streams: Mapping[str, Sequence[int]], each: int = 30) -> Store:
+    """Streams by organization, with `each` records in these hours from START on."""
     rows = [
         {
             "time": (START + hour) * HOUR + i,
@@ -25,11 +25,18 @@ def sentences(folder: Path, hours: Sequence[int], each: int = 30, organization: 
             "service": "cloudtrail",
             "organization": organization,
         }
+        for organization, hours in streams.items()
         for hour in hours
         for i in range(each)
     ]
     store = Store(folder / "store")
     store.append_access_events([pa.RecordBatch.from_pylist(rows, schema=ACCESS_EVENTS)])
+    return store
+
+
+def sentences(folder: Path, hours: Sequence[int], each: int = 30, organization: str = "123") -> list[str]:
+    """What is told of one stream."""
+    store = stored(folder, {organization: hours}, each)
     return gaps(store, store.access_events())
 
 
@@ -73,3 +80,37 @@ def test_many_gaps_are_counted(tmp_path: Path) -> None:
 def test_no_events_no_gaps(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     assert gaps(store, store.access_events()) == []
+
+
+def test_a_stream_that_ends_while_others_go_on_has_its_gap_told(tmp_path: Path) -> None:
+    store = stored(tmp_path, {"1": range(10 * 24), "2": range(14 * 24)})
+    (told,) = gaps(store, store.access_events())
+    assert "of 1 " in told
+    assert "(95 hours)" in told  # the last hour of the other need not be over
+
+
+def test_a_gap_that_is_most_of_a_log_is_no_measure_for_itself(tmp_path: Path) -> None:
+    days = [day for day in range(28) if not 6 <= day < 20]
+    (told,) = sentences(tmp_path, [day * 24 + hour for day in days for hour in range(24)])
+    assert "(336 hours)" in told
+
+
+def test_a_stream_that_is_used_now_and_then_has_no_gaps(tmp_path: Path) -> None:
+    assert sentences(tmp_path, [day * 24 + hour for day in range(0, 40, 4) for hour in range(9, 17)]) == []
+
+
+def test_a_record_of_a_wrong_clock_is_told_and_left_out_of_the_span(tmp_path: Path) -> None:
+    store = stored(tmp_path, {"1": range(14 * 24)})
+    wrong = [{"time": (START - hour) * HOUR, "principal": "p"} for hour in (24 * 400, -24 * 900)]
+    store.append_access_events([pa.RecordBatch.from_pylist(wrong, schema=ACCESS_EVENTS)])
+    span = span_of(store, store.access_events())
+    assert span is not None
+    assert (span.start, span.end, span.strays) == (START * HOUR, (START + 14 * 24) * HOUR, 2)
+    assert "2 access events" in span.sentence
+
+
+def test_an_old_log_beside_a_new_one_is_no_wrong_clock(tmp_path: Path) -> None:
+    store = stored(tmp_path, {"1": [*range(24), *range(24 * STRAY_PAUSE * 2, 24 * STRAY_PAUSE * 2 + 24)]})
+    span = span_of(store, store.access_events())
+    assert span is not None
+    assert (span.start, span.strays, span.sentence) == (START * HOUR, 0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strongroom.core.records import Evidence, Example
-from strongroom.detect.signals import SEVERITIES, Signal
+from strongroom.detect.signals import SEVERITIES, Signal, begins_of
 from strongroom.detect.story import ALERT, COMMON, CROWD, MAX_EVIDENCE, PERIOD, WEIGHTS, stories
 
 HOUR = 3_600_000_000
@@ -136,8 +137,8 @@ def test_a_long_story_shows_the_worst() -> None:
     many = [signal(severity="low", kind=str(i), at=i) for i in range(3 * MAX_EVIDENCE)]
     (story,) = stories([*many, signal(severity="critical", kind="worst", at=10**6)])
     shown = story.evidence()
-    assert len(shown) == MAX_EVIDENCE
-    assert "title of worst" in shown[-1].summary
+    assert len(shown) == MAX_EVIDENCE + 1  # the last counts the rest
+    assert "title of worst" in shown[-2].summary
 
 
 SIGNALS = st.lists(
@@ -183,3 +184,34 @@ def test_what_shares_a_principal_or_a_credential_is_one_story(signals: list[Sign
 def test_weights_rise_with_severity() -> None:
     assert list(WEIGHTS) == list(SEVERITIES)
     assert sorted(WEIGHTS.values()) == list(WEIGHTS.values())
+
+
+DAY = 24 * HOUR
+
+
+def test_what_came_once_long_ago_weighs_again_when_it_comes_again() -> None:
+    old = [signal(severity="medium", kind=str(i), at=i * 30 * DAY) for i in range(3)]
+    assert told(*old) == []
+    again = [replace(one, begins=(one.first, 200 * DAY + i * HOUR), last=200 * DAY) for i, one in enumerate(old)]
+    assert told(*again) == [["ann"]]
+
+
+def test_what_goes_on_every_day_weighs_when_it_began_only() -> None:
+    every_day = replace(signal(severity="medium", kind="daily"), begins=begins_of(day * DAY for day in range(100)))
+    others = [signal(severity="medium", kind=str(i), at=50 * DAY) for i in range(2)]
+    assert every_day.begins == (0,)
+    assert told(every_day, *others) == []
+
+
+def test_a_technique_weighs_in_a_window_what_it_is_in_it() -> None:
+    severe = signal(severity="medium", kind="a", at=0)
+    milder = signal(severity="low", kind="a", at=100 * DAY)
+    others = [signal(severity="medium", kind=str(i), at=100 * DAY) for i in range(2)]
+    assert told(severe, milder, *others) == []
+
+
+def test_signals_that_are_not_shown_are_counted() -> None:
+    (story,) = stories([signal(severity="low", kind=str(i)) for i in range(MAX_EVIDENCE + 7)])
+    evidence = story.evidence()
+    assert len(evidence) == MAX_EVIDENCE + 1
+    assert evidence[-1].summary.startswith("7 more signals, none more severe than low")

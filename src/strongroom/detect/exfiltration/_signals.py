@@ -88,7 +88,9 @@ def _signal(draft: Draft, rows: Sequence[Mapping[str, Any]]) -> Signal:
     examples = [
         Example(subject=draft.principal, time=format_time(row["micros"]), where=row["where"]) for row in mine[:EXAMPLES]
     ]
-    sets = {name: frozenset(row[column] for row in mine if row[column]) for name, column in _SETS.items()}
+    sets: dict[str, Any] = {
+        name: frozenset(row[column] for row in mine if row[column]) for name, column in _SETS.items()
+    }
     sets["addresses"] |= draft.addresses
     return Signal(
         detector=DETECTOR,
@@ -102,6 +104,7 @@ def _signal(draft: Draft, rows: Sequence[Mapping[str, Any]]) -> Signal:
         first=draft.first,
         last=draft.last,
         events=draft.events,
+        asset=draft.asset.name,
         resources=frozenset(row["resource"] for row in mine if row["resource"]),
         why=draft.why,
         evidence=[

@@ -82,13 +82,14 @@ class Correlator:
         piece["value"] = np.where(value == self._texts.number(""), -1, value) if base.value else value
         return piece | {f"group{j}": columns[name][rows] for j, name in enumerate(base.group)}
 
-    def signals(self, store: Store, table: Any, progress: Callable[[str], None]) -> list[Signal]:
-        """The signals of what was taken in; `table`: the access events, of which details are read."""
+    def signals(self, store: Store, table: Any, cut: Callable[[str], None]) -> list[Signal]:
+        """The signals of what was taken in; `table`: the access events, of which details are read. `cut` is told what
+        was not judged."""
         tallies: dict[Mark, Tally] = {}
         wanted: dict[int, list[Mark]] = {}  # by line key: the signals that it is shown in
         for number, each in enumerate(self._gathered):
             if each.cut:
-                progress(f"{self._rules[number].title}: only {self._most:,} events were judged")
+                cut(f"of the rule “{self._rules[number].title}” only {self._most:,} events were judged")
             self._tally(number, each, tallies, wanted)
         _look_up(store, table, tallies, wanted)
         return [
@@ -197,4 +198,4 @@ def _look_up(store: Store, table: Any, tallies: dict[Mark, Tally], wanted: dict[
                         rows_of.setdefault(number, []).append(row)
             add_events(shown, batch, {number: np.array(rows, dtype=np.intp) for number, rows in rows_of.items()})
     for mark, tally in shown.items():
-        tallies[mark].names, tallies[mark].places = tally.names, tally.places
+        tallies[mark].names, tallies[mark].places, tallies[mark].cut = tally.names, tally.places, tally.cut

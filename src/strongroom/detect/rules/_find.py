@@ -32,11 +32,12 @@ def match_rules(
     since: int | None = None,
     until: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    cut: Callable[[str], None] = lambda _: None,
 ) -> list[Signal]:
     """One signal for each rule and principal with events that set it off, in the order of the rules.
 
-    `since`, `until`: the window, microseconds since 1970, `until` not in it. `progress` is told what is done, and what
-    was cut short. Raises what the store raises.
+    `since`, `until`: the window, microseconds since 1970, `until` not in it. `progress` is told what is done,
+    `cut` what was left out. Raises what the store raises.
     """
     table = store.access_events(since, until)
     present = store.table(logs_present(table)).to_pylist()
@@ -48,7 +49,7 @@ def match_rules(
         if mine or correlator.asked(log):
             progress(f"{len(mine)} rules over {' '.join(log)}")
             found += _Log(log, mine, correlator).signals(store, table)
-    found += correlator.signals(store, table, progress)
+    found += correlator.signals(store, table, cut)
     places = {rule.id: i for i, rule in enumerate(rules.rules)}
     return sorted(found, key=lambda each: (places[each.kind], each.principal))
 

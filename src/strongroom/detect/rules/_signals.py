@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from strongroom.core.records import Evidence, Strength
-from strongroom.detect.signals import Signal
+from strongroom.detect.signals import Signal, begins_of
 
 from ._rules import Rule, confidence
-from ._tally import Tally
+from ._tally import MAX_NAMES, Tally
 
 __all__ = ["DETECTOR", "signal"]
 
 DETECTOR = "rules/1"
 _STRONG, _MODERATE = 0.7, 0.4
+_PLURAL = {"credential": "credentials", "session": "sessions", "client_address": "addresses", "resource": "resources"}
 
 
 def signal(rule: Rule, principal: str, tally: Tally, *, note: str = "") -> Signal:
@@ -35,6 +36,7 @@ def signal(rule: Rule, principal: str, tally: Tally, *, note: str = "") -> Signa
         phase=rule.phase,
         first=tally.first,
         last=tally.last,
+        begins=begins_of(tally.days.values()),
         events=tally.events,
         credentials=frozenset(tally.names["credential"]),
         sessions=frozenset(tally.names["session"]),
@@ -51,7 +53,9 @@ def _summary(rule: Rule, tally: Tally) -> str:
     events = "1 event" if tally.events == 1 else f"{tally.events:,} events"
     author = f" by {rule.author}" if rule.author else ""
     terms = f", {rule.license}" if rule.license else ""
-    return f"{rule.title}: {events} (Sigma rule {rule.id}{author}{terms})"
+    many = [_PLURAL[column] for column in _PLURAL if column in tally.cut]
+    cut = f"; only {MAX_NAMES} of its {', '.join(many)} are looked at" if many else ""
+    return f"{rule.title}: {events} (Sigma rule {rule.id}{author}{terms}){cut}"
 
 
 def _strength(sure: float) -> Strength:

@@ -28,6 +28,8 @@ MAX_NAMES = 50
 DETAILS = ("credential", "session", "client_address", "resource")
 """The columns that a signal names the values of."""
 
+_DAY = 86_400_000_000
+
 Codes = tuple[npt.NDArray[np.int32], list[str]]
 
 
@@ -39,14 +41,22 @@ class Tally:
     first: int = 1 << 62
     last: int = -(1 << 62)
     names: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in DETAILS})
+    cut: set[str] = field(default_factory=set)
+    """Those of DETAILS of which there are more than are named."""
     places: list[tuple[int, str, int]] = field(default_factory=list)
     """(time, source, position) of the first events."""
+    days: dict[int, int] = field(default_factory=dict)
+    """By day since 1970, the first time on it."""
 
     def count(self, times: npt.NDArray[np.int64]) -> None:
         """Adds events by their times, of shape (events,), at least one."""
         self.events += len(times)
         self.first = min(self.first, int(times.min()))
         self.last = max(self.last, int(times.max()))
+        ordered = np.sort(times)
+        days, places = np.unique(ordered // _DAY, return_index=True)
+        for day, time in zip(days.tolist(), ordered[places].tolist(), strict=True):
+            self.days[day] = min(self.days.get(day, time), time)
 
     def name(self, column: str, values: set[str]) -> None:
         """Adds values of one of DETAILS."""
@@ -54,6 +64,7 @@ class Tally:
         kept |= values
         if len(kept) > MAX_NAMES:
             self.names[column] = set(sorted(kept)[:MAX_NAMES])
+            self.cut.add(column)
 
     def place(self, places: list[tuple[int, str, int]]) -> None:
         """Adds where events stand."""

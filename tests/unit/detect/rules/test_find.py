@@ -139,6 +139,6 @@ def test_more_events_than_are_held_is_said(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(correlate.Correlator.__init__, "__defaults__", (3,))
     told: list[str] = []
     store = store_of(tmp_path, [{"eventName": "read", "at": 1} for _ in range(5)])
-    (signal,) = match_rules(store, Rules([counted("event_count", [READ], "gte", 2)]), progress=told.append)
+    (signal,) = match_rules(store, Rules([counted("event_count", [READ], "gte", 2)]), cut=told.append)
     assert any("only 3 events" in each for each in told)
     assert "only 3 of its events" in signal.evidence[0].summary
