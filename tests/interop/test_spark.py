@@ -288,3 +288,13 @@ def test_a_session_that_does_not_start_says_what_to_do(
         [sys.executable, "-c", code, str(tmp_path), master], capture_output=True, text=True, env=env, check=False
     )
     assert said in done.stdout, done.stderr[-2000:]
+
+
+def test_what_is_kept_has_the_same_rows_and_is_dropped(duckdb: Store, spark: Store) -> None:
+    got = []
+    for store in (duckdb, spark):
+        with store.kept(slices(store.exchanges())) as kept:
+            got.append(rows(store.table(kept)))
+        with pytest.raises(Exception, match=r"(?i)kept_|not (found|exist)"):
+            store.table(kept)
+    assert got[0] == got[1] != []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -84,7 +85,8 @@ def search_access(
         store, resolve(past, assets), start=start, end=end, budget=parse_budget(ODD), progress=progress
     )
     signals += [*taken.signals, *odd.signals]
-    told = stories(signals, issued=_issued(store, past, signals), crowds=_crowds(store, past, signals))
+    issued, crowds = _ties(store, past, signals)
+    told = stories(signals, issued=issued, crowds=crowds)
     return Accesses(
         events=seen["n"],
         principals=seen["who"],
@@ -162,29 +164,21 @@ def _issuers(events: Any) -> Any:
     return known.group_by("credential").aggregate(issuer=known.issuer.min())
 
 
-def _issued(store: Store, events: Any, signals: Sequence[Signal]) -> dict[str, str]:
-    """By credential that a signal names, who issued it."""
+def _ties(store: Store, events: Any, signals: Sequence[Signal]) -> tuple[dict[str, str], dict[str, int]]:
+    """By credential, who issued it; and by address that a signal names, how many principals acted from it, where one
+    with what it issued to itself is one."""
     named = sorted({credential for signal in signals for credential in signal.credentials})
-    if not named:
-        return {}
-    issuers = _issuers(events)
-    rows = store.table(issuers.filter(issuers.credential.isin(named))).to_pylist()
-    return {row["credential"]: row["issuer"] for row in rows}
-
-
-def _crowds(store: Store, events: Any, signals: Sequence[Signal]) -> dict[str, int]:
-    """How many principals acted from each address that a signal names; one with what it issued to itself is one."""
-    import ibis
-
-    named = sorted({address for signal in signals for address in signal.addresses})
-    if not named:
-        return {}
-    inside = events.filter(events.client_address.isin(named)).select("client_address", "credential", "principal")
-    pairs = inside.distinct()
-    known = pairs.left_join(_issuers(events), "credential")
-    who = known.select("client_address", who=ibis.coalesce(known.issuer, known.principal))
-    counts = who.group_by("client_address").aggregate(n=who.who.nunique())
-    return {row["client_address"]: row["n"] for row in store.table(counts).to_pylist()}
+    addresses = sorted({address for signal in signals for address in signal.addresses})
+    inside = events.filter(events.client_address.isin(addresses)).select("client_address", "credential", "principal")
+    with store.kept(inside.distinct()) as pairs:
+        issuers = _issuers(events)  # asks for fields of wide records: once
+        wanted = issuers.credential.isin(named) | issuers.credential.isin(pairs.credential)
+        issued = {row["credential"]: row["issuer"] for row in store.table(issuers.filter(wanted)).to_pylist()}
+        who: dict[str, set[str]] = defaultdict(set)
+        for batch in store.batches(pairs):
+            for row in batch.to_pylist():
+                who[row["client_address"]].add(issued.get(row["credential"], row["principal"]))
+    return issued, {address: len(principals) for address, principals in who.items()}
 
 
 def _micros(moment: Any) -> int:

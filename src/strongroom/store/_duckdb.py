@@ -77,6 +77,16 @@ class DuckDB:
             relation = self.connection.con.sql(self._compiled(expression))
             yield from relation.to_arrow_reader(rows)
 
+    def keep(self, name: str, expression: Any) -> Any:
+        """See Engine. Raises IntegrityError, StrongroomError."""
+        with self._told():
+            self.connection.con.execute(f"CREATE TEMP TABLE {name} AS {self._compiled(expression)}")
+        return self.connection.table(name)
+
+    def drop(self, name: str) -> None:
+        """See Engine."""
+        self.connection.con.execute(f"DROP TABLE IF EXISTS {name}")
+
     def partitions(self, expression: Any, by: str, function: Partial, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """One call sees every row, whatever `by` is."""
         for batch in function(self.batches(expression, BATCH_ROWS)):

@@ -35,6 +35,12 @@ class Engine(Protocol):
     def batches(self, expression: Any, rows: int) -> Iterator[pa.RecordBatch]:
         """The result of an expression, streamed in batches of at most `rows`, none of them empty."""
 
+    def keep(self, name: str, expression: Any) -> Any:
+        """The result of an expression as an Ibis table that is not computed again, until `drop`."""
+
+    def drop(self, name: str) -> None:
+        """Ends a table that `keep` made."""
+
     def partitions(self, expression: Any, by: str, function: Partial, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """What `function` makes of the rows, in batches of `schema`; rows with equal `by` go to one call of it."""
 

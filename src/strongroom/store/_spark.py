@@ -104,6 +104,19 @@ class Spark:
         with self._told():
             yield from self._made_by(_same, None, rows, self._frame(expression))
 
+    def keep(self, name: str, expression: Any) -> Any:
+        """See Engine. Raises IntegrityError, StrongroomError."""
+        with self._told():
+            self._frame(expression).cache().createOrReplaceTempView(name)
+        return self.connection.table(name)
+
+    def drop(self, name: str) -> None:
+        """See Engine."""
+        session = self.connection._session
+        with self._told():
+            session.table(name).unpersist()
+            session.catalog.dropTempView(name)
+
     def partitions(self, expression: Any, by: str, function: Partial, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """See Engine. Raises IntegrityError, StrongroomError."""
         with self._told():

@@ -7,8 +7,10 @@ reads exchanges; the keys that ingest asks for and findings, which are few, are 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,16 @@ class Store:
     def table(self, expression: Any) -> pa.Table:
         """The result of an Ibis expression, whole."""
         return self._engine.table(expression)
+
+    @contextlib.contextmanager
+    def kept(self, expression: Any) -> Iterator[Any]:
+        """An Ibis table of an expression's rows, computed once and held by the engine while the context lasts: for few
+        rows, or few columns, that several queries begin from."""
+        name = f"kept_{uuid.uuid4().hex}"
+        try:
+            yield self._engine.keep(name, expression)
+        finally:
+            self._engine.drop(name)
 
     def partitions(self, expression: Any, by: str, function: Partial, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """What `function` makes of an expression's rows, as batches of `schema`, in any order.

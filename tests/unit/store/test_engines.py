@@ -122,3 +122,15 @@ def test_what_spark_says_is_told_with_what_to_do(said: str, kind: type[Strongroo
     told = _ours(RuntimeError(said), "here")
     assert type(told) is (kind or type(None))
     assert told is None or (named in told.message and told.next)
+
+
+def test_what_is_kept_is_computed_once_and_dropped(tmp_path: Path) -> None:
+    import duckdb
+
+    store = Store(tmp_path / "store")
+    store.append_exchanges([batch(3)])
+    with store.kept(store.exchanges().select("subject")) as kept:
+        store.append_exchanges([batch(2, start=1)])
+        assert store.table(kept).num_rows == 3
+    with pytest.raises(duckdb.CatalogException):
+        store.table(kept)

@@ -33,6 +33,14 @@ _STEPS = [
     "take back what was opened to other accounts",
     "if nobody knows of it: rotate the credential, and remove the copy once it is evidence",
 ]
+# Fields of AWS's records: where a copy comes from, what was made, and to whom it was opened.
+_SOURCE = "requestParameters.x-amz-copy-source"
+_MADE = ("responseElements.snapshotId", "responseElements.imageId")
+_SHARED_WITH = (
+    "requestParameters.createVolumePermission.add.items.userId",
+    "requestParameters.launchPermission.add.items.userId",
+    "requestParameters.createVolumePermission.add.items.group",
+)
 _WHY = "A copy in another place is outside of what guards the asset, and can be taken from there unseen."
 
 
@@ -45,7 +53,7 @@ def copies_of(events: Any, assets: Mapping[str, Asset]) -> Any:
 
     table = resolve(allowed(events, COPIES), assets.values())
     table = table.filter(table.asset.isnull())
-    source = table.fields.get("requestParameters.x-amz-copy-source").fill_null("")
+    source = table.fields.get(_SOURCE).fill_null("")
     # A version and the escape of a slash are cut; other escapes stay, and such a source resolves by its prefix.
     source = source.re_replace("^/|[?].*$", "").re_replace("%2[fF]", "/")
     table = table.mutate(
@@ -63,7 +71,30 @@ def find_staging(
     store: Store, events: Any, assets: Mapping[str, Asset], reads: Daily, habits: Habits, start: int, end: int
 ) -> Iterator[Draft]:
     """Drafts for copies made between `start` and `end`, microseconds since 1970."""
-    copies = copies_of(events, assets)
+    with store.kept(copying(events)) as few, store.kept(copies_of(few, assets)) as copies:
+        yield from _staged(store, events, copies, assets, reads, habits, start, end)
+        yield from _shared(store, few, assets, start, end)
+
+
+def copying(events: Any) -> Any:
+    """What copies or shares among `events`, with those fields alone that are asked for here: records are wide."""
+    import ibis
+
+    rows = allowed(events, COPIES | SHARES).select(*events.columns)
+    values = [rows.fields.get(name) for name in (_SOURCE, *_MADE, *_SHARED_WITH)]
+    return rows.mutate(fields=ibis.map(ibis.array([_SOURCE, *_MADE, *_SHARED_WITH]), ibis.array(values)))
+
+
+def _staged(
+    store: Store,
+    events: Any,
+    copies: Any,
+    assets: Mapping[str, Asset],
+    reads: Daily,
+    habits: Habits,
+    start: int,
+    end: int,
+) -> Iterator[Draft]:
     known: dict[str, int] = defaultdict(int)
     for row in range(len(reads)):
         known[reads.asset[row]] = max(known[reads.asset[row]], int(reads.objects[row]))
@@ -82,7 +113,6 @@ def find_staging(
             continue
         read = _read_there(store, events, copies, asset, principal, place)
         yield _copied(assets[asset], principal, place, inside, share, read, habits)
-    yield from _shared(store, events, assets, start, end)
 
 
 def _grouped(store: Store, copies: Any) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
@@ -241,7 +271,6 @@ def _openings(store: Store, events: Any, assets: Mapping[str, Asset]) -> list[di
 
     table = allowed(events, SHARES | COPIES)
     table = resolve(table.filter(table.resource.re_search("^arn:[^:]*:ec2:")), assets.values())
-    add = "add.items.userId"
     chosen = table.select(
         "asset",
         "principal",
@@ -249,14 +278,8 @@ def _openings(store: Store, events: Any, assets: Mapping[str, Asset]) -> list[di
         "resource",
         "organization",
         micros=microseconds(table.time),
-        made=ibis.coalesce(
-            table.fields.get("responseElements.snapshotId"), table.fields.get("responseElements.imageId")
-        ),
-        accounts=ibis.coalesce(
-            table.fields.get(f"requestParameters.createVolumePermission.{add}"),
-            table.fields.get(f"requestParameters.launchPermission.{add}"),
-            table.fields.get("requestParameters.createVolumePermission.add.items.group"),
-        ),
+        made=ibis.coalesce(*(table.fields.get(name) for name in _MADE)),
+        accounts=ibis.coalesce(*(table.fields.get(name) for name in _SHARED_WITH)),
     )
     rows: list[dict[str, Any]] = store.table(chosen.order_by("micros", "resource").limit(MOST_SHARES)).to_pylist()
     return rows
