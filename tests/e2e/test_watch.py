@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from strongroom.simulate import BucketOpened, CloudPlan, cloud_truth, simulate_cloud_lines
 from strongroom.site import Site
 from strongroom.store import Store
 
@@ -66,6 +67,7 @@ class Watching:
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
         self.campaigns: list[dict[str, Any]] = []
+        self.findings: list[dict[str, Any]] = []
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -73,28 +75,33 @@ class Watching:
             self._events.put(json.loads(line))
         self._events.put(None)
 
-    def until(self, exchanges: int) -> dict[str, Any]:
-        """The cycle that has read so many; campaigns that are told until then are kept."""
+    def _cycle(self) -> dict[str, Any]:
+        """The next cycle; what is told until then is kept."""
         while True:
             event = self._events.get(timeout=60)
             assert event is not None, self.process.communicate()[1].decode()
-            if event["event"] == "campaign":
-                self.campaigns.append(event)
-            elif event["exchanges"] >= exchanges:
-                assert event["exchanges"] == exchanges
+            if event["event"] == "cycle":
                 return event
+            (self.campaigns if event["event"] == "campaign" else self.findings).append(event)
+
+    def until(self, exchanges: int) -> dict[str, Any]:
+        """The cycle that has read so many."""
+        while (event := self._cycle())["exchanges"] < exchanges:
+            pass
+        assert event["exchanges"] == exchanges
+        return event
+
+    def searched(self, access_events: int) -> dict[str, Any]:
+        """The cycle that has searched so many, or a later one."""
+        for _ in range(600):
+            event = self._cycle()
+            if (event["access_events"], event["waiting"]) == (access_events, 0):
+                return event
+        raise AssertionError(event)
 
     def cycles(self, count: int) -> dict[str, Any]:
         """The last of some more cycles."""
-        event: dict[str, Any] = {}
-        while count:
-            got = self._events.get(timeout=60)
-            assert got is not None, self.process.communicate()[1].decode()
-            if got["event"] == "campaign":
-                self.campaigns.append(got)
-            else:
-                event, count = got, count - 1
-        return event
+        return [self._cycle() for _ in range(count)][-1]
 
     def end(self, sent: signal.Signals = signal.SIGINT) -> str:
         self.process.send_signal(sent)
@@ -186,10 +193,9 @@ def test_changes_go_on_record_and_a_dismissed_campaign_is_silent(site: Path, tmp
     watch.cycles(2)
     watch.end()
     (event,) = watch.campaigns
-    command = [sys.executable, "-c", CODE, "ledger", "tail", "site", "--json"]
-    tail = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout.decode()
-    assert tail.count("strongroom.hunt/1") == 1
-    assert event["campaign"]["id"] in tail
+    recorded = tail(tmp_path)
+    assert recorded.count("strongroom.hunt/1") == 1
+    assert event["campaign"]["id"] in recorded
     command = [sys.executable, "-c", CODE, "finding", "dismiss", event["campaign"]["id"], "--reason", "ours"]
     subprocess.run([*command, "--site", "site"], cwd=tmp_path, capture_output=True, check=True)
     watch = watching("a.jsonl", "--site", site)
@@ -232,6 +238,82 @@ def test_without_a_site_it_goes_on_where_it_was(tmp_path: Path, watching: Any) -
     assert watch.end().count("What would be found in this traffic") == 1  # so few prompts make no campaigns
     watch = watching("a.jsonl")
     assert watch.until(400)["new"] == 0
+    watch.end()
+
+
+SMALL: dict[str, int] = {
+    **{"administrators": 1, "engineers": 2, "on_call": 0, "auditors": 0, "console_users": 0},
+    **{"training_roles": 1, "serving_instances": 1, "models": 2, "datasets": 2, "events_per_day": 300, "days": 3},
+}
+"""An organisation of three people, and three days of it."""
+
+
+def trail() -> tuple[list[str], int, set[str]]:
+    """Lines of a CloudTrail log in which a bucket is opened to everybody on the third day; the number of the first line
+    of that, and who did it."""
+    plan = CloudPlan(seed=1, hard_negatives=False, intrusions=(BucketOpened(begin_day=2.4),), **SMALL)
+    truth = cloud_truth(plan)
+    written = list(simulate_cloud_lines(plan))
+    first = next(n for n, line in enumerate(written) if json.loads(line)["eventID"] in truth.event_ids)
+    return [line + "\n" for line in written], first, set(truth.principals)
+
+
+def test_an_intrusion_is_told_once_also_by_the_next_watch(site: Path, tmp_path: Path, watching: Any) -> None:
+    events, first, intruders = trail()
+    Site.open(site).make_ledger("example.com/log")
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    add(logs / "trail.jsonl", events[: first - 100])
+    watch = watching("logs", "--site", site, "--report", "r.html", "--csv", "c.csv")
+    assert watch.searched(first - 100)["findings"] == 0
+    (logs / "trail.jsonl").rename(logs / "trail.jsonl.1")  # rotated
+    add(logs / "trail.jsonl", events[first - 100 : first])
+    assert watch.searched(first)["findings"] == 0
+    assert watch.findings == []
+    assert json.loads(tail(tmp_path)) == []
+    add(logs / "trail.jsonl", events[first:])
+    cycle = watch.searched(len(events))
+    assert (cycle["findings"], cycle["campaigns"], cycle["exchanges"], cycle["new"]) == (1, 0, 0, 0)
+    assert cycle["principals"] > 3
+    changes = [event["change"] for event in watch.findings]
+    assert changes == ["new"] + ["grown"] * (len(changes) - 1), "a cycle may have read a part of it"
+    finding = watch.findings[-1]["finding"]
+    assert {event["finding"]["id"] for event in watch.findings} == {finding["id"]}
+    assert finding["severity"] in ("high", "critical")
+    assert intruders & set(finding["subjects"])
+    assert finding["id"] in (tmp_path / "r.html").read_text()
+    assert finding["id"] in (tmp_path / "c.csv").read_text()
+    watch.cycles(3)
+    error = watch.end()
+    assert error.endswith("interrupted; what was read is kept, the same command continues\n")
+    assert "would be found" not in error, "there is no exchange to measure it in"
+
+    told = len(watch.findings)
+    assert told == len(changes)
+    assert tail(tmp_path).count("strongroom.hunt/1") == told
+    watch = watching("logs", "--site", site)
+    assert watch.searched(len(events))["findings"] == 1
+    assert watch.cycles(2)["waiting"] == 0
+    watch.end()
+    assert watch.findings == [], "the next start does not tell it again"
+    assert tail(tmp_path).count("strongroom.hunt/1") == told
+
+
+def tail(cwd: Path) -> str:
+    """What is on record in the site there."""
+    command = [sys.executable, "-c", CODE, "ledger", "tail", "site", "--json"]
+    return subprocess.run(command, cwd=cwd, capture_output=True, check=True).stdout.decode()
+
+
+def test_both_kinds_of_logs_are_watched_at_once(site: Path, tmp_path: Path, watching: Any) -> None:
+    events, *_ = trail()
+    add(tmp_path / "a.jsonl", LINES[:50])
+    add(tmp_path / "trail.jsonl", events)
+    watch = watching("a.jsonl", "trail.jsonl", "--site", site)
+    cycle = watch.searched(len(events))
+    assert (cycle["exchanges"], cycle["findings"], len(watch.findings)) == (50, 1, 1)
+    add(tmp_path / "a.jsonl", LINES[50:60])
+    assert watch.until(60)["access_events"] == len(events)
     watch.end()
 
 

@@ -17,12 +17,17 @@ from ._output import print_error, print_notice, stdout, tame, watching
 
 if TYPE_CHECKING:
     from strongroom.core.records import Entry
-    from strongroom.hunt import CampaignEvent, Cycle, CycleEvent, Hunt
+    from strongroom.hunt import CampaignEvent, Cycle, CycleEvent, FindingEvent, Hunt
 
 __all__ = ["EVERY", "check_watch", "go_on", "pause_of"]
 
 EVERY = "60s"
-_CHANGES = {"new": "New campaign", "grown": "A campaign has grown"}
+_CHANGES = {
+    ("campaign", "new"): "New campaign",
+    ("campaign", "grown"): "A campaign has grown",
+    ("finding", "new"): "New finding",
+    ("finding", "grown"): "A finding has grown",
+}
 
 
 def pause_of(every: str) -> float:
@@ -116,9 +121,10 @@ def _tell(cycle: Cycle, *, json: bool) -> None:
         if json:
             _print_line(told)
         else:
-            from strongroom.hunt import print_change
+            from strongroom.hunt import CampaignEvent, print_change
 
-            print_change(told.campaign, _CHANGES[told.change], stdout())
+            one = told.campaign if isinstance(told, CampaignEvent) else told.finding
+            print_change(one, _CHANGES[told.event, told.change], stdout())
     sys.stdout.flush()
 
 
@@ -140,7 +146,7 @@ def _tell_cycle(summary: CycleEvent, *, json: bool) -> None:
     sys.stdout.flush()
 
 
-def _print_line(event: CampaignEvent | CycleEvent) -> None:
+def _print_line(event: CampaignEvent | FindingEvent | CycleEvent) -> None:
     """One JSON document on one line, on a terminal too."""
     import msgspec
 
@@ -149,11 +155,16 @@ def _print_line(event: CampaignEvent | CycleEvent) -> None:
 
 def _line(summary: CycleEvent) -> str:
     kind = "a full cycle" if summary.full else "a cycle"
-    return tame(
-        f"{summary.time}: {summary.new:,} new exchanges in {kind} of {summary.seconds:.1f} s; "
-        f"{summary.exchanges:,} exchanges of {summary.accounts:,} accounts, to {summary.read_to or 'nothing yet'}; "
-        f"campaigns: {summary.campaigns:,}"
-    )
+    parts = [f"{summary.time}: {kind} of {summary.seconds:.1f} s, to {summary.read_to or 'nothing yet'}"]
+    access = bool(summary.access_events or summary.waiting)
+    if summary.exchanges or not access:
+        parts.append(f"{summary.new:,} new exchanges, {summary.exchanges:,} of {summary.accounts:,} accounts in all")
+        parts.append(f"campaigns: {summary.campaigns:,}")
+    if access:
+        waiting = f", {summary.waiting:,} more wait for the next search" if summary.waiting else ""
+        parts.append(f"{summary.access_events:,} access events of {summary.principals:,} principals{waiting}")
+        parts.append(f"findings: {summary.findings:,}")
+    return tame("; ".join(parts))
 
 
 def _write(cycle: Cycle, report: Path | None, csv: Path | None) -> None:

@@ -4,7 +4,7 @@ from ._answer import alarming, open_findings
 from ._csv import render_csv
 from ._html import render_html
 from ._hunt import Hunt, Watcher, run_hunt
-from ._live import CampaignEvent, Cycle, CycleEvent, LiveHunt
+from ._live import CampaignEvent, Cycle, CycleEvent, FindingEvent, LiveHunt
 from ._principal import PrincipalExplanation, explain_principal
 from ._remember import STORY, dismiss
 from ._terminal import print_change, print_verdict
@@ -14,6 +14,7 @@ __all__ = [
     "CampaignEvent",
     "Cycle",
     "CycleEvent",
+    "FindingEvent",
     "Hunt",
     "LiveHunt",
     "PrincipalExplanation",

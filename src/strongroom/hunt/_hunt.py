@@ -26,7 +26,16 @@ from ._access import Accesses, findings_of, search_access
 from ._remember import Earlier, earlier_campaigns, match
 from .circumstances import Circumstances, InputFile, Link, Picture
 
-__all__ = ["Hunt", "Watcher", "campaign_of", "circumstances_of", "remember", "run_hunt", "verdict_of"]
+__all__ = [
+    "Hunt",
+    "Watcher",
+    "campaign_of",
+    "circumstances_of",
+    "remember",
+    "run_hunt",
+    "store_findings",
+    "verdict_of",
+]
 
 TECHNIQUES = ["AML.T0024.002"]
 """MITRE ATLAS: Exfiltration via AI Inference API: Extract AI Model."""
@@ -285,12 +294,20 @@ def _store(store: Store, verdict: Verdict, now: int) -> None:
         common = {"time": now, "hunt": hunt, "subjects": campaign.accounts}
         rows.append({**common, "kind": "campaign", "id": campaign.id, "document": campaign})
         rows.append({**common, "kind": "finding", "id": finding.id, "document": finding})
-    for told in verdict.findings:
-        row = {"time": now, "hunt": hunt, "subjects": told.subjects, "kind": "finding", "id": told.id}
-        rows.append({**row, "document": told})
+    rows += _rows(verdict.findings, hunt, now)
     summary = msgspec.structs.replace(verdict, campaigns=[], findings=[])
     rows.append({"time": now, "hunt": hunt, "kind": "verdict", "id": hunt, "subjects": [], "document": summary})
     store.append_findings(rows)
+
+
+def store_findings(store: Store, findings: Sequence[Finding], now: int) -> None:
+    """Findings in access events alone, which then can be shown and dismissed, and keep their ids."""
+    store.append_findings(_rows(findings, new_id("fnd", now), now))
+
+
+def _rows(findings: Sequence[Finding], hunt: str, now: int) -> list[dict[str, Any]]:
+    common = {"time": now, "hunt": hunt, "kind": "finding"}
+    return [{**common, "id": one.id, "subjects": one.subjects, "document": one} for one in findings]
 
 
 def _finding(campaign: Campaign, now: int) -> Finding:

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.core.records import Campaign, Verdict
+from strongroom.core.records import Campaign, Finding, Verdict
 
 from ._answer import headline, lead, open_campaigns
 from ._sentences import exact
@@ -35,10 +35,10 @@ def print_verdict(verdict: Verdict, circumstances: Circumstances, console: Conso
         _write(verdict, parts, console)
 
 
-def print_change(campaign: Campaign, change: str, console: Console) -> None:
-    """Print one campaign that a watch tells, under what happened to it."""
+def print_change(one: Campaign | Finding, change: str, console: Console) -> None:
+    """Print one campaign or finding that a watch tells, under what happened to it."""
     paint = _paint_sections if console.is_terminal else _write_sections
-    paint([told(campaign, change)], console)
+    paint([told(one, change)], console)
 
 
 def _fit(line: str, console: Console) -> str:

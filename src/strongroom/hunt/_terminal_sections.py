@@ -103,9 +103,11 @@ def sections(verdict: Verdict, circumstances: Circumstances) -> list[Section]:
     return parts
 
 
-def told(campaign: Campaign, change: str) -> Section:
-    """One campaign alone, as a watch tells it; `change` is what happened to it."""
-    return replace(_campaign(campaign, 1, 1), title=f"{change}: {name(campaign.id)}")
+def told(one: Campaign | Finding, change: str) -> Section:
+    """One campaign or finding alone, as a watch tells it; `change` is what happened to it."""
+    if isinstance(one, Campaign):
+        return replace(_campaign(one, 1, 1), title=f"{change}: {name(one.id)}")
+    return replace(_finding(one, 1, 1), title=f"{change}, {name(one.kind)}: {name(one.id)}")
 
 
 def _truth(circumstances: Circumstances) -> Section:

@@ -9,7 +9,7 @@ import pytest
 
 from strongroom.core import records
 from strongroom.core.assets import Asset
-from strongroom.hunt import CampaignEvent, CycleEvent
+from strongroom.hunt import CampaignEvent, CycleEvent, FindingEvent
 
 from .schemas import problems, resolve, schema, valid
 
@@ -26,6 +26,7 @@ CONTRACTS: list[tuple[type[msgspec.Struct], str, str]] = [
     (records.RelatedGroup, "hunt-1.json", "#/$defs/related_group"),
     (records.FlaggedAccount, "hunt-1.json", "#/$defs/flagged_account"),
     (CampaignEvent, "watch-1.json", "#/$defs/campaign_event"),
+    (FindingEvent, "watch-1.json", "#/$defs/finding_event"),
     (CycleEvent, "watch-1.json", "#/$defs/cycle_event"),
 ]
 EACH = pytest.mark.parametrize(("struct", "file", "pointer"), CONTRACTS, ids=lambda each: getattr(each, "__name__", ""))
@@ -120,6 +121,7 @@ EMPTY = records.Verdict(
 
 EVENTS = [
     CampaignEvent(change="new", time=NOW, campaign=CAMPAIGN),
+    FindingEvent(change="grown", time=NOW, finding=FINDING),
     CycleEvent(
         time=NOW,
         read_to="",
