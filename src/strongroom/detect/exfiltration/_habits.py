@@ -52,6 +52,8 @@ class Habit:
     """The most that it read on an earlier day, from 0 to 1; -1: it never read it."""
     mobile: bool
     """It came from several public networks before, as people do and machines do not."""
+    roaming: bool
+    """Its like come from networks that are new to all every other day, as colleagues do who travel."""
     new_network: str
     """From where nobody came before; empty: from known networks, or it cannot be told."""
 
@@ -75,6 +77,7 @@ class Habits:
         self._days: dict[tuple[str, str], dict[int, float]] = defaultdict(lambda: defaultdict(float))
         self._parts: dict[tuple[str, str], list[tuple[int, str, float]]] = defaultdict(list)
         self._seen = seen
+        self._groups: dict[str, dict[int, set[str]]] = {}
         self.readers: dict[str, set[str]] = defaultdict(set)
         """Every principal that read an asset."""
         for row in range(len(reads)):
@@ -136,6 +139,7 @@ class Habits:
             past=past,
             before=max(earlier, default=-1.0),
             mobile=mobile,
+            roaming=self._roams(group_of(principal), day),
             new_network=self._new_network(asset, principal, (day, max(day, last)), share),
         )
 
@@ -155,6 +159,27 @@ class Habits:
     def _mobile(self, role: str, day: int) -> bool:
         before = [networks for each, networks in self._seen.roles.get(role, {}).items() if each < day]
         return len(set().union(*before)) >= ROUTINE
+
+    def _roams(self, group: str, day: int) -> bool:
+        """Whether on half of the days in the week before on which somebody of a group came from a public network,
+        somebody came from one that was new to all. In a log's first days everything is: these say nothing."""
+        seen, days, fresh = self._seen, 0, 0
+        for each in range(max(day - PAST_DAYS, seen.begin + ROUTINE), day):
+            networks = self._group_networks(group).get(each, set())
+            days += bool(networks)
+            fresh += any(seen.first.get(network) == each for network in networks)
+        return days >= ROUTINE and fresh >= VARIED * days
+
+    def _group_networks(self, group: str) -> dict[int, set[str]]:
+        """By day, the public networks that a group came from."""
+        if group not in self._groups:
+            found: dict[int, set[str]] = defaultdict(set)
+            for role, days in self._seen.roles.items():
+                if group_of(role) == group:
+                    for day, networks in days.items():
+                        found[day] |= networks
+            self._groups[group] = found
+        return self._groups[group]
 
     def _new_network(self, asset: str, principal: str, days: tuple[int, int], share: float) -> str:
         """A new network from where about as much was read; one from where little came is a journey."""

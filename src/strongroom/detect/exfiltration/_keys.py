@@ -113,7 +113,10 @@ def _draft(
     if burst:
         most = f"The most in one day, {rows.events.max():,}, is more than anybody else's."
         reasons.append(("burst", most, "moderate"))
-    severity: Severity = "low" if keys and not burst else "medium"
+    # A store may keep a key of the key service for a while and ask for it once for many reads: then one day without
+    # says little. Our vault is asked each time.
+    once = not keys and not vault and len(set(rows.day)) < ROUTINE
+    severity: Severity = "low" if once or (keys and not burst) else "medium"
     return Draft(
         kind=kind,
         title=f"Key of {asset.name} taken, nothing read" if keys else f"{asset.name} read without its key",

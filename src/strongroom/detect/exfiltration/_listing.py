@@ -16,7 +16,7 @@ from strongroom.store import Store, microseconds
 from ._actions import EVERYWHERE, LISTS, allowed
 from ._daily import DAY_US, Daily
 from ._drafts import Draft, Reason, lasting, percent
-from ._habits import Habits, group_of
+from ._habits import Habit, Habits, group_of
 
 __all__ = ["AROUND", "FIRST_SHARE", "SOON_HOURS", "find_listing"]
 
@@ -57,7 +57,7 @@ def find_listing(
         like = any(group_of(each) == group_of(principal) for each in habits.readers[asset] - {principal})
         if share < FIRST_SHARE or not habit.known or not (habit.new_network or (looked and not like)):
             continue
-        yield _draft(assets[asset], principal, soon, (first, share, looked), habit.new_network, reads.only(rows))
+        yield _draft(assets[asset], principal, soon, (first, share, looked), habit, reads.only(rows))
 
 
 def _lists(store: Store, events: Any) -> dict[str, list[dict[str, Any]]]:
@@ -91,12 +91,13 @@ def _draft(
     principal: str,
     soon: list[dict[str, Any]],
     what: tuple[int, float, bool],
-    new_network: str,
+    habit: Habit,
     read: Daily,
 ) -> Draft:
     first, share, looked = what
-    # Alone it is little, whatever the asset.
-    severity: Severity = "medium" if new_network and looked else "low"
+    new_network = habit.new_network
+    # Alone it is little, whatever the asset; and where colleagues roam, a new network is no news.
+    severity: Severity = "medium" if new_network and looked and not habit.roaming else "low"
     named = sorted({row["resource"] or row["what"] for row in soon})
     listed = min(row["first"] for row in soon)
     reasons: list[Reason] = [

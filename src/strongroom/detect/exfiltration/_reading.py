@@ -144,8 +144,8 @@ def _bulk(of: _Read, habits: Habits) -> Iterator[Draft]:
 def _bulk_severity(habit: Habit, strange: str) -> tuple[Severity, float]:
     """For a restricted asset; with how sure that is no job."""
     if strange and habit.known:
-        # A regular reader who moves about may be on a journey.
-        journey = habit.mobile and (habit.routine or habit.common)
+        # A regular reader who moves about, or is of those who do, may be on a journey.
+        journey = (habit.mobile or habit.roaming) and (habit.routine or habit.common)
         return ("medium", 0.5) if journey else ("high", 0.8)
     if strange and not (habit.common or habit.routine):
         return "medium", 0.5

@@ -108,10 +108,13 @@ def test_a_key_without_reads_and_reads_without_a_key_are_found(tmp_path: Path) -
     for _ in range(30):
         world.event(15, "hasty", "Decrypt", KEY)
     world.reads(15, f"{ROLE}/Training2", range(SHARDS))
+    for day in (13, 16):
+        world.reads(day, f"{ROLE}/Training3", range(SHARDS))
     found = told(world.signals(tmp_path))
     assert ("keys-without-reads", "taker", "low") in found
     assert ("keys-without-reads", "hasty", "medium") in found
-    assert ("reads-without-keys", f"{ROLE}/Training2", "medium") in found
+    assert ("reads-without-keys", f"{ROLE}/Training2", "low") in found, "a store keeps keys for a while"
+    assert ("reads-without-keys", f"{ROLE}/Training3", "medium") in found
 
 
 def test_the_vaults_releases_are_asked_for_apart_from_the_key_services(tmp_path: Path) -> None:
