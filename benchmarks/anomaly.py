@@ -109,7 +109,7 @@ def intruders(store: Store, counts: Counts, truth: CloudTruth, scores: Scores) -
     found = np.zeros(len(scores.units), bool)
     for batch in store.batches(events.select("id", "principal", time=microseconds(events.time))):
         for row in batch.to_pylist():
-            if row["id"] in truth.event_ids:
+            if row["id"].partition("/")[0] in truth.event_ids:
                 day = row["time"] // DAY - int(counts.day.min())
                 found[scores.units.of(np.array([code[row["principal"]]]), np.array([day]))] = True
     return found

@@ -32,7 +32,7 @@ from ._keys import Known, Ordinals, digests
 from ._sources import Source, Unreadable, find_sources
 from ._streams import Counted, decompress
 from ._work import Job, Outcome, Settings, prepare, work
-from .reader import Reader, decode
+from .reader import JoiningReader, Reader, decode
 from .readers import recognise
 
 __all__ = [
@@ -53,6 +53,10 @@ SMALL_INPUT = 4 << 20
 """Below so many bytes, starting processes costs more than it saves."""
 MAX_REJECTS = 100_000
 """Places written to the rejects file; all are counted."""
+
+MAX_BEFORE = 64
+"""Records before a chunk that a reader sees which joins them, each at most MAX_BEFORE_BYTES long."""
+MAX_BEFORE_BYTES = 1 << 14
 
 _ANY: msgspec.json.Decoder[object] = msgspec.json.Decoder()
 
@@ -110,6 +114,8 @@ class Log:
 
     reader: Reader | None
     ordinals: Ordinals = field(default_factory=Ordinals)
+    last: list[bytes] = field(default_factory=list)
+    """The last records, where the reader joins them."""
 
 
 class Ingest:
@@ -194,6 +200,10 @@ class Ingest:
                     self._skip(place, number, *_why_unrecognised(raw))
                 continue
             place.format = reader.name
+            stood_before = log.last
+            if isinstance(reader, JoiningReader):
+                short = [raw for raw in chunk.records[-MAX_BEFORE:] if len(raw) <= MAX_BEFORE_BYTES]
+                log.last = [*stood_before, *short][-MAX_BEFORE:]
             keys = log.ordinals.keys(digests(chunk.records, self._settings.key))
             fresh = self._unknown(keys)
             if len(fresh):
@@ -205,6 +215,7 @@ class Ingest:
                         [chunk.records[i] for i in fresh],
                         [chunk.places[i] for i in fresh],
                         keys[fresh].tolist(),
+                        stood_before,
                     ),
                 )
             else:

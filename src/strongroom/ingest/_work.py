@@ -18,7 +18,7 @@ from strongroom.sketch import Sketcher
 
 from ._columns import access_batch, to_batch
 from ._keys import text_key
-from .reader import Reader
+from .reader import JoiningReader, Reader
 
 Row = TypeVar("Row")
 
@@ -48,6 +48,8 @@ class Job:
     records: list[bytes]
     places: list[int]
     line_keys: list[int]
+    before: list[bytes] = field(default_factory=list)
+    """For a JoiningReader: records that stood before these. They give no rows."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,9 @@ def work(job: Job) -> Outcome:
             else:
                 # By the format, so that a record of another log cannot keep this one out.
                 accesses.add(row, place, stored_key, _record_key(f"access\0{name}", row.id, line_key, ordinal, key))
+    if isinstance(job.reader, JoiningReader):
+        before = [row for raw in job.before for row in _read(job.reader, raw)[0] if isinstance(row, LoggedAccess)]
+        job.reader.complete([*before, *accesses.rows])
     batch = to_batch(
         exchanges.rows,
         **exchanges.columns(),

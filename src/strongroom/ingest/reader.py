@@ -2,7 +2,8 @@
 
 A reader turns one *record* (a line of JSON Lines, an element of a JSON array, a row of a table as JSON) into
 exchanges or access events. It is pure: bytes in, `Exchange` or `LoggedAccess` records out; it opens nothing and
-keeps nothing between records, so that records can be read in any order by any number of processes.
+keeps nothing between records, so that records can be read in any order by any number of processes. Where records that
+stand beside each other say together what happened, `JoiningReader.complete` sees the rows of some together.
 
 Third parties add a reader through an entry point in the group `strongroom.readers`; it names a class with
 the attributes and methods of `Reader` that can be made without arguments.
@@ -19,7 +20,7 @@ import msgspec
 from strongroom.core.errors import RecordError
 from strongroom.core.records import Exchange, LoggedAccess
 
-__all__ = ["MAX_DEPTH", "LineReader", "Reader", "check_duplicate_keys", "decode", "whole_number"]
+__all__ = ["MAX_DEPTH", "JoiningReader", "LineReader", "Reader", "check_duplicate_keys", "decode", "whole_number"]
 
 MAX_DEPTH = 200
 """Deeper nesting is refused; chat logs need about ten levels."""
@@ -57,6 +58,18 @@ class LineReader(Protocol):
 
     def claims_line(self, raw: bytes) -> int:
         """How surely `raw`, a line of the log, is of this format: 0 (no) to 100."""
+        ...
+
+
+@runtime_checkable
+class JoiningReader(Protocol):
+    """What a reader has besides whose records say together what happened."""
+
+    def complete(self, rows: Sequence[LoggedAccess]) -> None:
+        """Fills in rows what others of them say. `rows`: a part of a log in order, with a little of what stood before.
+
+        No more than a help: a log may be parted between any two records.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from ._fields import MAX_FIELDS, SEPARATOR, flat
+from ._fields import CUT, MAX_FIELDS, MAX_VALUE, SEPARATOR, flat, mark_cut
 from ._json import embedded
 
 __all__ = ["named", "opened", "united"]
@@ -82,8 +82,14 @@ def named(
     found = flat(record, without, secrets=secrets)
     small = flat({key: value for key, value in row.items() if key != "properties"}, secrets=secrets)
     for field, value in small.items():
-        if len(found) < MAX_FIELDS and (large := _large(field)) not in without:
-            found.setdefault(large, value)
+        if field == CUT:
+            for what in value.split(","):
+                mark_cut(found, "fields" if what == "fields" else "values")
+        elif (large := _large(field)) not in without and large not in found:
+            if len(found) < MAX_FIELDS:
+                found[large] = value
+            else:
+                mark_cut(found, "fields")
     wanted = {name: name for name in _BARE} | _ALIASES.get(service, {})
     for alias, field in wanted.items():
         if field in small and alias not in without:
@@ -91,13 +97,13 @@ def named(
     if service == "signinlogs":
         succeeded = str(row.get("resultType", "")) == "0"
         word = "Success" if succeeded else "Failure"
-        found["Status"] = SEPARATOR.join(filter(None, (found.get("Status"), word)))
+        found["Status"] = SEPARATOR.join(filter(None, (found.get("Status", "")[: MAX_VALUE - 10], word)))
         if row.get("networkLocationDetails") == []:
             found["NetworkLocationDetails"] = "[]"
     elif service == "auditlogs":
         found |= _details(row)
         if (category := small.get("category")) and category != found.get("category"):
-            found["category"] = SEPARATOR.join(filter(None, (found.get("category"), category)))
+            found["category"] = SEPARATOR.join(filter(None, (found.get("category"), category)))[:MAX_VALUE]
     return found
 
 
@@ -110,7 +116,7 @@ def _details(row: dict[str, Any]) -> dict[str, str]:
     for target in _objects(row.get("targetResources")):
         for one in _objects(target.get("modifiedProperties")):
             if one.get("displayName") == _CONSENT and isinstance(value := one.get("newValue"), str):
-                found[_CONSENT] = value.strip('"').lower()[:16]
+                found |= flat({_CONSENT: value.strip('"').lower()[:16]})
     return found
 
 

@@ -1,28 +1,30 @@
 """Linux audit: the lines of audit.log, one access event each.
 
 The records of one event stand on several lines (SYSCALL, EXECVE, CWD, PATH, PROCTITLE …). Rules are written for one
-kind of record, and a reader sees one; `session` is what joins them, the time and serial number of the event.
+kind of record, and a reader sees one; `session` is what joins them, the time and serial number of the event. Who acted
+stands in SYSCALL alone; `complete` gives it to the others.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2s
 from typing import Any, Literal
 
 from strongroom.core.errors import RecordError
 from strongroom.core.records import FIELD_COLUMNS, LoggedAccess
 
-from ._access import finished_access
-from ._fields import HELD_BACK, MAX_FIELDS, MAX_VALUE, flat
-from ._secrets import may_hold_secrets, without_secrets
+from ._access import finished_access, local_name
+from ._fields import HELD_BACK, MAX_FIELDS, MAX_VALUE, cut_short, flat, mark_cut
+from ._secrets import arguments_without_secrets, may_hold_secrets
 from ._time import EARLIEST, LATEST
 
 __all__ = ["AuditdReader"]
 
 PRODUCT, SERVICE = "linux", "auditd"
+UNKNOWN = "unknown"
 _WITHOUT = frozenset(FIELD_COLUMNS[PRODUCT, SERVICE])
 _LINE = re.compile(
     rb"(?:node=(\S{1,255}) )?type=([A-Z][A-Z0-9_]{0,63}|UNKNOWN\[\d{1,5}\])"
@@ -83,20 +85,33 @@ class AuditdReader:
         if kind != "EOE":
             yield _access(raw, raw.strip()[match.end() :], node, kind, time, f"{seconds}.{millis}:{serial}")
 
+    def complete(self, rows: Sequence[LoggedAccess]) -> None:
+        """Lines that say no user get that of the SYSCALL line of the same event, on the same host."""
+        users: dict[tuple[str, str], str] = {}
+        for row in rows:
+            if row.operation == "SYSCALL" and row.principal != UNKNOWN:
+                users.setdefault((row.organization, row.session), row.principal)
+        for row in rows:
+            if row.principal == UNKNOWN:
+                row.principal = users.get((row.organization, row.session), UNKNOWN)
+
 
 def _access(raw: bytes, rest: bytes, node: str, kind: str, time: int, stamp: str) -> LoggedAccess:
     try:
-        pairs, encoded = _pairs(rest.decode(), kind)
+        pairs, encoded, whole = _pairs(rest.decode(), kind)
     except UnicodeDecodeError as error:
         raise RecordError("invalid UTF-8", f"{error.reason} at byte {error.start}") from None
     operation = _one(pairs, "SYSCALL", "syscall", "op", "URING_OP", "uring_op", "unit")
     outcome = _outcome(kind, pairs)
     # Digest and all: two hosts that do not name themselves may write one serial number in one millisecond.
-    digest = blake2s(raw.strip(), digest_size=8).hexdigest()
+    digest = blake2s(raw.strip(), digest_size=16).hexdigest()
+    fields = flat(pairs, _WITHOUT, secrets=encoded or may_hold_secrets(raw))
+    if not whole:
+        mark_cut(fields, "fields")
     return finished_access(
         LoggedAccess(
             time=time,
-            principal=_principal(pairs),
+            principal=_principal(pairs, node),
             product=PRODUCT,
             service=SERVICE,
             action=f"{kind.lower()}{':' if operation else ''}{operation}",
@@ -108,25 +123,28 @@ def _access(raw: bytes, rest: bytes, node: str, kind: str, time: int, stamp: str
             organization=node,
             client_address=_one(pairs, "addr"),
             resource=_resource(pairs),
-            fields=flat(pairs, _WITHOUT, secrets=encoded or may_hold_secrets(raw)),
+            fields=fields,
         )
     )
 
 
-def _pairs(text: str, kind: str) -> tuple[dict[str, Any], bool]:
-    """Names and values of a line, and whether some were in hexadecimal.
+def _pairs(text: str, kind: str) -> tuple[dict[str, Any], bool, bool]:
+    """Names and values of a line, whether some were in hexadecimal, and whether all are there.
 
     The first value of a name counts: what the kernel writes stands before what a program sent it (`msg='…'`), and
     that before what auditd added.
     """
     found: dict[str, Any] = {}
     arguments: dict[str, bytes] = {}
-    encoded = False
+    encoded, whole = False, True
     kernel, _, enriched = text.partition(_ENRICHED)
     if avc := _AVC.match(kernel):
         found |= {"seresult": avc[1], "seperms": avc[2].split()}
     for name, value in [*_split(kernel), *_split(enriched)]:
-        if value in _NOTHING or len(found) + len(arguments) >= MAX_FIELDS:
+        if value in _NOTHING:
+            continue
+        if len(found) + len(arguments) >= MAX_FIELDS:
+            whole = False
             continue
         argument = _ARGUMENT.fullmatch(name) if kind == "EXECVE" else None
         if argument:
@@ -137,7 +155,7 @@ def _pairs(text: str, kind: str) -> tuple[dict[str, Any], bool]:
             piece = _decoded(value) if name in _ESCAPED else None
             encoded |= piece is not None
             found[name] = _value(name, kind, _bare(value) if piece is None else piece.decode("utf-8", "replace"))
-    return found | _without_secrets(arguments), encoded
+    return found | _without_secrets(arguments), encoded, whole
 
 
 def _split(text: str) -> Iterator[tuple[str, str]]:
@@ -174,26 +192,32 @@ def _value(name: str, kind: str, text: str) -> str | list[str]:
 
 def _without_secrets(arguments: dict[str, bytes]) -> dict[str, str]:
     """The arguments of a command; one that follows `--password` is a secret too."""
-    texts = [value[:MAX_VALUE].decode("utf-8", "replace").replace("\x1f", " ") for value in arguments.values()]
-    cleaned = without_secrets("\x1f".join(texts)).split("\x1f")
-    if len(cleaned) != len(texts):  # a private key went over the end of an argument
-        cleaned = [HELD_BACK] * len(texts)
-    return dict(zip(arguments, cleaned, strict=True))
+    texts = [value.decode("utf-8", "replace") for value in arguments.values()]
+    cleaned = arguments_without_secrets([cut_short(text) for text in texts])
+    return {
+        name: clean if len(text) <= MAX_VALUE else clean.ljust(MAX_VALUE + 1)
+        for name, text, clean in zip(arguments, texts, cleaned, strict=True)
+    }
 
 
 def _one(pairs: dict[str, Any], *names: str) -> str:
     return next((value for name in names if isinstance(value := pairs.get(name), str) and value), "")
 
 
-def _principal(pairs: dict[str, Any]) -> str:
+def _principal(pairs: dict[str, Any], node: str) -> str:
     """Who logged in, else the account that a program speaks of, else who runs. EXECVE, PATH, CWD … say none."""
     for number, interpreted in (("auid", "AUID"), ("acct", "acct"), ("uid", "UID")):
         value = _one(pairs, number)
         if value in _UNSET:
             continue
         known = _one(pairs, interpreted)
-        return known if known not in _UNSET and not known.startswith("unknown(") else f"uid:{value}"
-    return "unknown"
+        if known in _UNSET or known.startswith("unknown("):
+            known = f"uid:{value}"
+        if number == "acct" and node and "@" in known:
+            # Whoever tries to log in chooses this: it must not become the name of another host's user.
+            return f"{known}@{node}"
+        return local_name(known, node)
+    return UNKNOWN
 
 
 def _outcome(kind: str, pairs: dict[str, Any]) -> Literal["allowed", "refused", "failed"]:

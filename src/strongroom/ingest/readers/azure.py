@@ -13,7 +13,7 @@ from strongroom.core.errors import RecordError
 from strongroom.core.records import FIELD_COLUMNS, LoggedAccess
 from strongroom.ingest.reader import check_duplicate_keys
 
-from ._access import finished_access, outcome_of_status
+from ._access import finished_access, outcome_of_status, record_id
 from ._azure_names import named, opened, united
 from ._json import load_object
 from ._rows import each
@@ -109,6 +109,11 @@ def _read(record: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
     resource_id, tenant = name(row, "resourceId", "_ResourceId"), name(row, "tenantId", "aADTenantId")
     subscription = _SUBSCRIPTION.search(resource_id)
     row_id = name(row, "eventDataId") if service == "activitylogs" else name(row, "id")
+    resource, address = _resource(row, service, resource_id, tenant), _address(row)
+    agent = name(row, "userAgent", "userAgentHeader")
+    told = (row.get("targetResources"), row.get("requestbody"), row.get("additionalDetails"))
+    # A risk is told of again under its id when it changes.
+    own = f"{service}/{time}/{row_id}" if row_id and service != "storagelogs" else ""
     yield finished_access(
         LoggedAccess(
             time=time,
@@ -120,15 +125,14 @@ def _read(record: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
             operation=operation,
             outcome=outcome,
             reason=reason,
-            # A risk is told of again under its id when it changes.
-            id=f"{service}/{time}/{row_id}" if row_id and service != "storagelogs" else "",
+            id=record_id(own, principal, operation, outcome, reason, resource, address, agent, *told),
             principal_kind=kind,
             session=name(row, "sessionId") if service == "signinlogs" else "",
             organization=subscription[1].lower() if subscription else tenant,
-            client_address=_address(row),
-            user_agent=name(row, "userAgent", "userAgentHeader"),
+            client_address=address,
+            user_agent=agent,
             region=name(row, "location") if isinstance(row.get("location"), str) else "",
-            resource=_resource(row, service, resource_id, tenant),
+            resource=resource,
             bytes=count(row.get("responseBodySize"), "responseBodySize") if service == "storagelogs" else -1,
             fields=named(record, row, service, frozenset(FIELD_COLUMNS.get((PRODUCT, service), ())), secrets),
         )

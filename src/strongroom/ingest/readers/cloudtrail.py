@@ -13,7 +13,7 @@ from strongroom.core.errors import RecordError
 from strongroom.core.records import FIELD_COLUMNS, LoggedAccess
 from strongroom.ingest.reader import check_duplicate_keys
 
-from ._access import finished_access, outcome_of
+from ._access import finished_access, outcome_of, record_id
 from ._arns import principal_of
 from ._fields import flat
 from ._json import embedded, load_object
@@ -113,10 +113,14 @@ def read_event(row: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
     account = name(row, "recipientAccountId") or name(identity, "accountId")
     reason = name(row, "errorCode")
     extra = row.get("additionalEventData")
+    time, principal, resource = microseconds(row["eventTime"]), _principal(identity, row), _resource(row, account)
+    address, agent = name(row, "sourceIPAddress"), name(row, "userAgent")
+    credential, asked = name(identity, "accessKeyId"), row.get("requestParameters")
+    facts = (time, principal, credential, provider, operation, reason, account, resource, address, agent, asked)
     yield finished_access(
         LoggedAccess(
-            time=microseconds(row["eventTime"]),
-            principal=_principal(identity, row),
+            time=time,
+            principal=principal,
             product=PRODUCT,
             service=SERVICE,
             action=f"{provider.partition('.')[0]}:{operation}",
@@ -124,15 +128,15 @@ def read_event(row: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
             operation=operation,
             outcome="refused" if _sign_in_failed(row) else outcome_of(reason),
             reason=reason,
-            id=name(row, "eventID"),
+            id=record_id(name(row, "eventID"), *facts),
             principal_kind=name(identity, "type"),
-            credential=name(identity, "accessKeyId"),
+            credential=credential,
             session=name(identity, "principalId") if identity.get("type") == "AssumedRole" else "",
             organization=account,
-            client_address=name(row, "sourceIPAddress"),
-            user_agent=name(row, "userAgent"),
+            client_address=address,
+            user_agent=agent,
             region=name(row, "awsRegion"),
-            resource=_resource(row, account),
+            resource=resource,
             bytes=_bytes(extra.get("bytesTransferredOut")) if isinstance(extra, dict) else -1,
             fields=flat(row, _WITHOUT, secrets=secrets),
         )

@@ -10,10 +10,10 @@ from strongroom.core.errors import RecordError
 from strongroom.core.records import FIELD_COLUMNS, LoggedAccess
 from strongroom.ingest.reader import check_duplicate_keys
 
-from ._access import finished_access, outcome_of_status
-from ._fields import MAX_VALUE, flat
+from ._access import finished_access, local_name, outcome_of_status, record_id
+from ._fields import MAX_VALUE, cut_short, flat
 from ._json import load_object
-from ._secrets import may_hold_secrets
+from ._secrets import may_hold_secrets, without_secrets
 from ._time import microseconds
 from ._values import mapping
 
@@ -48,12 +48,18 @@ class FalcoReader:
             raise RecordError("required field missing", "no rule or no time")
         alert = mapping(record.get("output_fields"), "output_fields")
         outcome, reason = _outcome(alert)
-        principal, kind = _principal(alert)
+        host = _text(record, "hostname") or _text(alert, "hostname", "evt.hostname")
+        principal, kind = _principal(alert, host)
+        stamp, resource = microseconds(time), _resource(alert)
+        facts = (stamp, rule, principal, host, outcome, reason, resource, record.get("output"))
+        secrets = may_hold_secrets(raw)
+        if secrets:
+            alert = _without_secrets(alert)
         # Under Falco's own names, which its rules use; none of them is one of the alert's.
         fields = alert | {key: value for key, value in record.items() if key != "output_fields"}
         yield finished_access(
             LoggedAccess(
-                time=microseconds(time),
+                time=stamp,
                 principal=principal,
                 product=PRODUCT,
                 service=SERVICE,
@@ -61,13 +67,13 @@ class FalcoReader:
                 operation=rule,
                 outcome=outcome,
                 reason=reason,
-                id=_text(record, "uuid"),
+                id=record_id(_text(record, "uuid"), *facts),
                 principal_kind=kind,
-                organization=_text(record, "hostname"),
+                organization=host,
                 client_address=_text(alert, "ka.sourceips", "ct.srcip", "fd.cip"),
                 user_agent=_text(alert, "ka.useragent", "ct.useragent"),
-                resource=_resource(alert),
-                fields=flat(fields, _WITHOUT, secrets=may_hold_secrets(raw)),
+                resource=resource,
+                fields=flat(fields, _WITHOUT, secrets=secrets),
             )
         )
 
@@ -82,24 +88,37 @@ def _text(fields: Mapping[str, Any], *names: str) -> str:
     return ""
 
 
-def _principal(alert: Mapping[str, Any]) -> tuple[str, str]:
+def _without_secrets(alert: dict[str, Any]) -> dict[str, Any]:
+    """What a flag means depends on the program, which stands in another field than the arguments."""
+    program, arguments = alert.get("proc.name"), alert.get("proc.args")
+    if not isinstance(program, str) or not isinstance(arguments, str):
+        return alert
+    start = without_secrets(program[:MAX_VALUE]) + " "
+    cleaned = without_secrets(start + cut_short(arguments))
+    # Cut again, so that flat sees that something is missing.
+    length = MAX_VALUE + 1 if len(arguments) > MAX_VALUE else 0
+    return alert | {"proc.args": cleaned.removeprefix(start).ljust(length)}
+
+
+def _principal(alert: Mapping[str, Any], host: str) -> tuple[str, str]:
     """Who acted, and what that is.
 
-    Inside a container the user is nearly always root, so there it is the pod or the container that acts.
+    Inside a container the user is nearly always root, so there it is the pod or the container that acts. All but the
+    users of plugins are names of one host.
     """
     if user := _text(alert, *_USERS_OF_PLUGINS):
         return user, "user"
     if pod := _text(alert, "k8s.pod.name"):
         namespace = _text(alert, "k8s.ns.name")
-        return f"{namespace}/{pod}" if namespace else pod, "pod"
+        return local_name(f"{namespace}/{pod}" if namespace else pod, host), "pod"
     container = _text(alert, "container.name", "container.id")
     if container and "host" not in (container, _text(alert, "container.id")):
-        return container, "container"
+        return local_name(container, host), "container"
     user = _text(alert, "user.loginname", "user.name")
     number = alert.get("user.uid")
     if not user and isinstance(number, int) and number >= 0:
         user = f"uid:{number}"
-    return user or "unknown", "user" if user else ""
+    return local_name(user, host) or "unknown", "user" if user else ""
 
 
 def _outcome(alert: Mapping[str, Any]) -> tuple[Literal["allowed", "refused", "failed"], str]:

@@ -14,7 +14,7 @@ from strongroom.core.errors import RecordError
 from strongroom.core.records import FIELD_COLUMNS, LoggedAccess
 from strongroom.ingest.reader import check_duplicate_keys
 
-from ._access import finished_access
+from ._access import finished_access, local_name, record_id
 from ._bodies import holds_secrets, without_values
 from ._fields import flat
 from ._json import load_object
@@ -110,9 +110,17 @@ def _read(row: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
     labels = mapping(resource.get("labels"), "resource.labels")
     outcome, reason = _outcome(payload)
     insert_id, log = name(row, "insertId"), name(row, "logName")
+    time, target = microseconds(row["timestamp"]), _resource(payload, provider)
+    who = name(identity, "principalEmail", "principalSubject")
+    if provider == "k8s.io" and (cluster := name(labels, "cluster_name")):
+        who = local_name(who, f"{_project(labels, log)}/{cluster}")
+    credential, address = name(identity, "serviceAccountKeyName"), name(request, "callerIp", "callerIP")
+    agent, told = name(request, "callerSuppliedUserAgent"), (payload.get("request"), payload.get("metadata"))
+    # Alone, an insertId is of one log and one instant.
+    own = f"{log}/{row['timestamp']}/{insert_id}" if insert_id else ""
     access = LoggedAccess(
-        time=microseconds(row["timestamp"]),
-        principal=name(identity, "principalEmail", "principalSubject") or provider or "unknown",
+        time=time,
+        principal=who or provider or "unknown",
         product=PRODUCT,
         service=_WORKSPACE.get(provider, SERVICE),
         action=f"{provider.partition('.')[0]}:{operation}",
@@ -120,14 +128,13 @@ def _read(row: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
         operation=operation,
         outcome=outcome,
         reason=reason,
-        # Alone, an insertId is of one log and one instant.
-        id=f"{log}/{row['timestamp']}/{insert_id}" if insert_id else "",
-        credential=name(identity, "serviceAccountKeyName"),
+        id=record_id(own, time, who, credential, provider, operation, reason, target, address, agent, *told),
+        credential=credential,
         organization=_project(labels, log),
-        client_address=name(request, "callerIp", "callerIP"),
-        user_agent=name(request, "callerSuppliedUserAgent"),
+        client_address=address,
+        user_agent=agent,
         region=_region(labels, payload),
-        resource=_resource(payload, provider),
+        resource=target,
         bytes=_bytes(row.get("httpRequest")),
     )
     if access.service == SERVICE:

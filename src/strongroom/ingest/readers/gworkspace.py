@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from hashlib import blake2s
 from typing import Any
-
-import msgspec
 
 from strongroom.core.errors import RecordError
 from strongroom.core.records import FIELD_COLUMNS, LoggedAccess
 from strongroom.ingest.reader import check_duplicate_keys
 
-from ._access import finished_access
+from ._access import finished_access, record_id
 from ._fields import flat
 from ._json import load_object
 from ._rows import each
@@ -67,6 +64,8 @@ def _read(row: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
         raise RecordError("required field missing", "no id.applicationName, no id.time or no events")
     actor = mapping(row.get("actor"), "actor")
     time, qualifier = microseconds(key["time"]), name(key, "uniqueQualifier")
+    principal = name(actor, "email", "key", "profileId") or name(actor, "callerType") or "unknown"
+    address, own = name(row, "ipAddress"), f"{application}/{time}/{qualifier}" if qualifier else ""
     service, provider = f"google_workspace.{application}", f"{application}.googleapis.com"
     columns = FIELD_COLUMNS.get((PRODUCT, service), {})
     for event in events:
@@ -79,26 +78,22 @@ def _read(row: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
         yield finished_access(
             LoggedAccess(
                 time=time,
-                principal=name(actor, "email", "key", "profileId") or name(actor, "callerType") or "unknown",
+                principal=principal,
                 product=PRODUCT,
                 service=service,
                 action=f"{application}:{operation}",
                 provider=provider,
                 operation=operation,
                 outcome=workspace_outcome(operation),
-                id=f"{application}/{time}/{qualifier}/{_digest(event)}" if qualifier else "",
+                # One activity has one qualifier, and may have several events.
+                id=record_id(own, principal, address, event),
                 principal_kind=name(actor, "callerType"),
                 organization=name(key, "customerId"),
-                client_address=name(row, "ipAddress"),
+                client_address=address,
                 resource=_resource(application, details),
                 fields=flat(details | told | rest, columns, secrets=secrets),
             )
         )
-
-
-def _digest(event: dict[str, Any]) -> str:
-    """One activity has one qualifier, and may have several events."""
-    return blake2s(msgspec.json.encode(event), digest_size=8).hexdigest()
 
 
 def _resource(application: str, details: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from strongroom.core.errors import RecordError
 from strongroom.core.records import FIELD_COLUMNS, LoggedAccess
 from strongroom.ingest.reader import check_duplicate_keys
 
-from ._access import finished_access
+from ._access import finished_access, record_id
 from ._fields import flat
 from ._json import load_object
 from ._secrets import may_hold_secrets
@@ -48,19 +48,23 @@ class HuggingFaceAuditReader:
         if not kind or created is None:
             raise RecordError("required field missing", "no type or no createdAt")
         author = mapping(record.get("author"), "author")
+        time = microseconds(created)
+        principal = name(author, "user", "_id") or name(author, "type") or "unknown"
+        address, agent = name(record, "ip"), name(record, "userAgent")
+        facts = (time, principal, kind, address, agent, record.get("message"), record.get("data"))
         yield finished_access(
             LoggedAccess(
-                time=microseconds(created),
-                principal=name(author, "user", "_id") or name(author, "type") or "unknown",
+                time=time,
+                principal=principal,
                 product=PRODUCT,
                 service=SERVICE,
                 action=kind,
                 provider=kind.partition(".")[0],
                 operation=kind,
-                id=name(record, "_id"),
+                id=record_id(name(record, "_id"), *facts),
                 principal_kind=name(author, "type"),
-                client_address=name(record, "ip"),
-                user_agent=name(record, "userAgent"),
+                client_address=address,
+                user_agent=agent,
                 resource=_repository(record.get("data")),
                 fields=flat(record, _WITHOUT, secrets=may_hold_secrets(raw)),
             )

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from hashlib import blake2s
 from typing import Any
 
 from strongroom.core.errors import RecordError
 from strongroom.core.records import FIELD_COLUMNS, LoggedAccess
 from strongroom.ingest.reader import check_duplicate_keys
 
-from ._access import finished_access, outcome_of_status
+from ._access import finished_access, local_name, outcome_of_status, record_id
 from ._bodies import holds_secrets, without_values
 from ._fields import flat
 from ._json import embedded, load_object
@@ -129,7 +128,7 @@ def _read(row: dict[str, Any], cluster: str, secrets: bool) -> Iterator[LoggedAc
         LoggedAccess(
             time=time,
             # Where nobody could be authenticated, no user is written.
-            principal=name(user, "username") or "unauthenticated",
+            principal=local_name(name(user, "username"), cluster) or "unauthenticated",
             product=PRODUCT,
             service=SERVICE,
             action=f"{kind or 'nonresource'}{'/' if subresource else ''}{subresource}:{verb}",
@@ -155,10 +154,8 @@ def _id(row: Mapping[str, Any], time: int) -> str:
     A client may send an ID of its own (the header `Audit-ID`); alone, one that was used would hide its next request.
     """
     audit_id = name(row, "auditID")
-    if not audit_id:
-        return ""
-    asked = "\0".join((name(row, "verb"), name(row, "requestURI"), str(row.get("user"))))
-    return f"{audit_id[:64]}/{time}/{blake2s(asked.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
+    asked = (row.get("verb"), row.get("requestURI"), row.get("user"), row.get("impersonatedUser"))
+    return record_id(f"{audit_id[:64]}/{time}" if audit_id else "", *asked)
 
 
 def _outcome(row: Mapping[str, Any], status: Mapping[str, Any], stage: str) -> tuple[Any, str]:

@@ -11,7 +11,7 @@ from strongroom.core.errors import RecordError
 from strongroom.core.records import LoggedAccess
 from strongroom.ingest.reader import check_duplicate_keys
 
-from ._access import finished_access, outcome_of, outcome_of_status
+from ._access import finished_access, local_name, outcome_of, outcome_of_status, record_id
 from ._fields import MAX_VALUE, flat
 from ._json import load_object
 from ._rows import each
@@ -76,10 +76,18 @@ def _read(row: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
     outcome, reason = _outcome(row, class_uid, table(api.get("response")))
     made_by, service = _slug(name(product, "vendor_name") or name(product, "name")), _slug(name(product, "name"))
     time, uid = _time(row), name(table(row.get("metadata")), "uid")
+    principal, resource = _principal(row, class_uid, actor, user), _resource(row, made_by)
+    address, agent = name(table(row.get("src_endpoint")), "ip", "domain"), name(request, "user_agent")
+    host = name(table(row.get("device")), "hostname", "name")
+    if class_uid == _FILES:  # elsewhere `device` may be the laptop from which somebody signs in to a directory
+        principal = local_name(principal, host)
+    facts = (class_uid, principal, provider, operation, outcome, reason, resource, address, agent)
+    # Some products number their events anew each day.
+    own = f"{made_by}/{service}/{time}/{uid}" if uid else ""
     yield finished_access(
         LoggedAccess(
             time=time,
-            principal=_principal(row, class_uid, actor, user),
+            principal=principal,
             product=made_by,
             service=service,
             action=f"{provider or name(row, 'class_name') or class_uid}:{operation}",
@@ -87,18 +95,15 @@ def _read(row: dict[str, Any], secrets: bool) -> Iterator[LoggedAccess]:
             operation=operation,
             outcome=outcome,
             reason=reason,
-            # Some products number their events anew each day.
-            id=f"{made_by}/{service}/{time}/{uid}" if uid else "",
+            id=record_id(own, *facts, api.get("request"), row.get("resources")),
             principal_kind=name(user, "type"),
             credential=name(user, "credential_uid") or name(session, "credential_uid"),
             session=name(session, "uid"),
-            organization=name(table(cloud.get("account")), "uid")
-            or name(cloud, "account_uid")
-            or name(table(row.get("device")), "hostname", "name"),
-            client_address=name(table(row.get("src_endpoint")), "ip", "domain"),
-            user_agent=name(request, "user_agent"),
+            organization=name(table(cloud.get("account")), "uid") or name(cloud, "account_uid") or host,
+            client_address=address,
+            user_agent=agent,
             region=name(cloud, "region"),
-            resource=_resource(row, made_by),
+            resource=resource,
             bytes=count(table(row.get("traffic")).get("bytes_out"), "bytes_out"),
             fields=flat(row | {"unmapped": table(row.get("unmapped"))}, secrets=secrets),
         )

@@ -79,7 +79,7 @@ def test_no_cookie_and_no_key_of_an_address_is_kept() -> None:
 
 
 def test_one_key_has_one_digest() -> None:
-    key = "sk-of-a-customer"
+    key = "sk-0f4cu5t0mer7"
     basic = base64.b64encode(f"{key}:".encode()).decode()
     digests = {
         read(ENVOY, authorization=f"Bearer {key}").credential,

@@ -35,7 +35,7 @@ def test_a_line_arrives_whole() -> None:
     access.fields = {}
     assert access == LoggedAccess(
         time=1_793_525_400_123_000,
-        principal="ann",
+        principal="ann@gpu-7",
         product="linux",
         service="auditd",
         action="syscall:openat",
@@ -134,6 +134,9 @@ def test_which_file(name: str, resource: str) -> None:
         "type=PROCTITLE MSG proctitle=78002D2D70617373776F72640068756E74657232323232",
         "type=USER_CMD MSG uid=0 msg='cwd=\"/\" cmd=78202D2D746F6B656E2068756E74657232323232 res=success'",
         'type=TTY MSG tty pid=1 uid=1 comm="bash" data=68756E74657232323232',
+        'type=EXECVE MSG argc=3 a0="/usr/bin/curl" a1="-u" a2="ann:hunter2222"',
+        'type=EXECVE MSG argc=2 a0="mysql" a1="-phunter2222"',
+        "type=PROCTITLE MSG proctitle=73736870617373002D700068756E746572323232320073736800",
         'type=EXECVE MSG argc=2 a0="x" a1="-----BEGIN PRIVATE KEY-----hunter2222" a2="hunter2222"',
     ],
 )
@@ -141,6 +144,62 @@ def test_secrets_are_held_back(rest: str) -> None:
     fields = read(rest.replace("MSG", STAMP)).fields
     assert not any("hunter2222" in value for value in fields.values())
     assert fields
+
+
+def test_a_private_key_masks_only_the_arguments_that_it_covers() -> None:
+    key = "-----BEGIN PRIVATE KEY-----"
+    line = f'type=EXECVE {STAMP} argc=5 a0="tee" a1="{key}" a2="MIIE" a3="x-----END PRIVATE KEY-----" a4="/srv/m"'
+    fields = read(line).fields
+    assert [fields[f"a{i}"] for i in range(5)] == ["tee", "****", "****", "****", "/srv/m"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "principal"),
+    [
+        ('auid=1000\x1dAUID="ann"', "ann@gpu-7"),
+        ("auid=0", "uid:0@gpu-7"),
+        ('auid=1000\x1dAUID="ann@corp.example"', "ann@corp.example"),
+        ("auid=4294967295 msg='acct=\"root@gpu-8\" res=failed'", "root@gpu-8@gpu-7"),
+        ("argc=1", "unknown"),
+    ],
+)
+def test_names_bear_the_host_that_gives_them(rest: str, principal: str) -> None:
+    assert read(f"node=gpu-7 type=USER_LOGIN {STAMP} {rest}").principal == principal
+
+
+def test_more_arguments_than_are_kept_are_told() -> None:
+    line = f"type=EXECVE {STAMP} argc=600 " + " ".join(f'a{i}="x"' for i in range(600))
+    assert read(line).fields["strongroom.cut"] == "fields"
+    assert read(f'type=EXECVE {STAMP} a0="{"x" * 5000}"').fields["strongroom.cut"] == "values"
+    assert "strongroom.cut" not in read(SYSCALL).fields
+
+
+def test_the_lines_of_an_event_have_its_user(tmp_path: Path) -> None:
+    lines = []
+    for serial in range(9000):
+        stamp = f"msg=audit(1793525400.123:{serial}):"
+        lines.append(f'type=SYSCALL {stamp} syscall=257 auid={serial} uid=0 comm="{"x" * 100}"')
+        lines += [f'type={kind} {stamp} x="y"' for kind in ("EXECVE", "CWD", "PATH", "PROCTITLE")]
+        lines.append(f"type=EOE {stamp}")
+    lines.append(f'node=gpu-8 type=CWD {STAMP.replace("24287", "5")} cwd="/"')
+    (tmp_path / "audit.log").write_text("\n".join(lines))
+    assert (tmp_path / "audit.log").stat().st_size > 2 << 20, "several chunks"
+    report = ingest([str(tmp_path / "audit.log")], store := Store(tmp_path / "s"), Settings(b"k" * 16), workers=0)
+    assert report.new == 9000 * 5 + 1
+    rows = store.table(store.access_events()).to_pylist()
+    for row in rows:
+        serial = row["session"].rpartition(":")[2]
+        assert row["principal"] == ("unknown" if row["organization"] else f"uid:{serial}")
+
+
+def test_lines_that_come_later_have_the_user_of_their_event(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_text(SYSCALL + "\n")
+    follower = Follower([str(path)], store := Store(tmp_path / "s"), Settings(b"k" * 16), workers=0)
+    assert follower.read() == 1
+    path.write_text(SYSCALL + f'\nnode=gpu-7 type=CWD {STAMP} cwd="/"\n')
+    assert follower.read() == 1
+    assert {row["principal"] for row in store.table(store.access_events()).to_pylist()} == {"ann@gpu-7"}
 
 
 def test_the_end_of_an_event_is_no_access() -> None:

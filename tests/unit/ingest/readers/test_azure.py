@@ -232,3 +232,31 @@ def test_a_bad_record_is_refused(record: Any, reason: str) -> None:
     with pytest.raises(RecordError) as caught:
         read_all(record)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("record", [ACTIVITY | {"properties": {"eventDataId": "d1"}}, SIGNIN, AUDIT])
+def test_an_id_that_is_used_again_hides_nothing(record: dict[str, Any]) -> None:
+    access = read(record)
+    assert "/" in access.id
+    others = [{"operationName": "x"}, {"callerIpAddress": "198.51.100.9"}]
+    who = [
+        {"caller": "bob@example.org", "userPrincipalName": "bob@example.org", "initiatedBy": {"app": {"appId": "a"}}}
+    ]
+    assert len({access.id, *(read(record, **changes).id for changes in others), read(record, who[0]).id}) == 4
+
+
+def test_fields_that_are_not_kept_are_told() -> None:
+    assert read(SIGNIN, {str(i): "x" for i in range(600)}).fields["strongroom.cut"] == "fields"
+    assert "strongroom.cut" not in read(SIGNIN).fields
+
+
+def test_fields_that_two_values_make_are_bounded() -> None:
+    status = read(SIGNIN, Status="x" * 5000).fields["Status"]
+    assert len(status) <= 4096
+    assert status.endswith("\x1fSuccess"), "what rules ask for stays"
+
+
+def test_consent_holds_no_nul() -> None:
+    changed = [{"displayName": "ConsentContext.IsAdminConsent", "newValue": '"tr\0ue"'}]
+    targets = [{"id": "o1", "type": "ServicePrincipal", "modifiedProperties": changed}]
+    assert read(AUDIT, {"targetResources": targets}).fields["ConsentContext.IsAdminConsent"] == "tr ue"

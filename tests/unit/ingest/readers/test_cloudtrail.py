@@ -12,7 +12,7 @@ import pytest
 from strongroom.core.errors import RecordError
 from strongroom.core.records import LoggedAccess
 from strongroom.ingest import Settings, ingest
-from strongroom.ingest.readers._fields import MAX_FIELDS, MAX_VALUE, SEPARATOR, flat
+from strongroom.ingest.readers._fields import CUT, MAX_FIELDS, MAX_VALUE, SEPARATOR, flat
 from strongroom.ingest.readers.cloudtrail import CloudTrailReader
 from strongroom.store import Store
 
@@ -62,7 +62,7 @@ def test_a_record_arrives_whole() -> None:
         action="s3:GetObject",
         provider="s3.amazonaws.com",
         operation="GetObject",
-        id="e1",
+        id=access.id,
         principal_kind="IAMUser",
         credential="AKIAEXAMPLE",
         organization="123456789012",
@@ -163,7 +163,7 @@ def test_a_file_as_it_lies_in_the_bucket(tmp_path: Path, lines: bool) -> None:
     again = ingest([str(tmp_path / "ct.json.gz")], store, Settings(b"k" * 16), workers=0)
     assert (again.new, again.known) == (0, 30_000)
     events = store.access_events()
-    (row,) = store.table(events.filter(events.id == "29999")).to_pylist()
+    (row,) = store.table(events.filter(events.id.startswith("29999/"))).to_pylist()
     assert row["position"] == 30_000
     assert dict(row["fields"])["requestParameters.bucketName"] == "acme"
 
@@ -183,11 +183,38 @@ def test_one_event_in_two_trails_counts_once(tmp_path: Path) -> None:
     assert store.table(store.access_events()).num_rows == 1
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"eventName": "DeleteObject"},
+        {"eventTime": "2026-11-01T09:30:01Z"},
+        {"userIdentity": USER | {"arn": "arn:aws:iam::123456789012:user/bob"}},
+        {"requestParameters": {"bucketName": "acme", "key": "m/1.safetensors", "versionId": "2"}},
+        {"errorCode": "AccessDenied"},
+        {"sourceIPAddress": "198.51.100.9"},
+    ],
+)
+def test_an_id_that_is_used_again_hides_nothing(tmp_path: Path, changes: Any) -> None:
+    forged = RECORD | changes
+    (tmp_path / "a.json").write_text(json.dumps({"Records": [forged, RECORD]}))
+    report = ingest([str(tmp_path / "a.json")], Store(tmp_path / "s.d"), Settings(b"k" * 16), workers=0)
+    assert (report.new, dict(report.skipped)) == (2, {})
+
+
+def test_one_record_on_several_ways_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"Records": [RECORD | {"errorCode": None, "tlsDetails": None}]}))
+    shuffled = dict(reversed([*RECORD.items()]))
+    (tmp_path / "b.json").write_text(json.dumps({"detail-type": "x", "detail": shuffled}))
+    (tmp_path / "c.json").write_text(json.dumps({"logEvents": [{"message": json.dumps(RECORD, indent=1)}]}))
+    report = ingest([str(tmp_path)], Store(tmp_path / "s.d"), Settings(b"k" * 16), workers=0)
+    assert (report.new, report.skipped["same id again"]) == (1, 2)
+
+
 def test_secrets_never_reach_a_field() -> None:
     access = read(
         requestParameters={"masterUserPassword": "hunter22", "env": {"API_KEY": "x", "note": "token=abcdef"}},
         userIdentity=USER | {"accessKeyId": "Bearer abcdefghijkl"},
-        responseElements={"credentials": {"sessionToken": "IQoJb3Jp", "accessKeyId": "ASIA1"}, "k": "sk-abcdefghijkl"},
+        responseElements={"credentials": {"sessionToken": "IQoJb3Jp", "accessKeyId": "ASIA1"}, "k": "sk-abc123def456"},
     )
     kept = json.dumps(access.fields) + access.credential
     assert not any(secret in kept for secret in ("hunter22", "abcdef", "IQoJb3Jp", "sk-abc"))
@@ -203,8 +230,35 @@ def test_fields_are_flat_and_bounded() -> None:
         "l": f"p{SEPARATOR}q",
         "e": "{}",
     }
-    assert len(flat({str(i): "x" for i in range(2 * MAX_FIELDS)})) == MAX_FIELDS
     assert max(map(len, flat({"a": {"b": "x" * 10**6}, "c": ["y" * 100] * 1000}).values())) <= MAX_VALUE
+
+
+@pytest.mark.parametrize("secrets", [True, False])
+@pytest.mark.parametrize(
+    ("record", "cut"),
+    [
+        ({str(i): "x" for i in range(MAX_FIELDS)}, None),
+        ({str(i): "x" for i in range(MAX_FIELDS + 1)}, "fields"),
+        ({"a": "x" * MAX_VALUE}, None),
+        ({"a": "x" * (MAX_VALUE + 1)}, "values"),
+        ({"a": ["x" * 100] * 100}, "values"),
+        ({"a": "password=" + "x" * MAX_VALUE}, "values"),
+        ({"a": ["--password", "x" * MAX_VALUE + "y"]}, "values"),
+        ({"a": "x" * (MAX_VALUE + 1)} | {str(i): "x" for i in range(MAX_FIELDS)}, "fields,values"),
+        ({str(i): "x" for i in range(MAX_FIELDS + 9)} | {"0": "x" * (MAX_VALUE + 1)}, "fields,values"),
+        ({"a": {"b": "x" * 4000, "c": "y" * 4000}}, None),
+        ({"strongroom.cut": "fields", "strongroom": {"cut": "fields"}, "a": "b"}, None),
+    ],
+)
+def test_what_is_not_kept_is_told(record: Any, cut: str | None, secrets: bool) -> None:
+    fields = flat(record, secrets=secrets)
+    assert fields.get(CUT) == cut
+    assert len(fields) <= MAX_FIELDS + (CUT in fields)
+
+
+def test_a_name_that_is_cut_is_told() -> None:
+    assert read(userAgent="x" * 1025).fields[CUT] == "values"
+    assert CUT not in read(userAgent="x" * 1024).fields
 
 
 def test_secrets_of_other_names_and_in_addresses_are_held_back() -> None:
@@ -217,7 +271,7 @@ def test_secrets_of_other_names_and_in_addresses_are_held_back() -> None:
             "command": "PGPASSWORD=hunter22 psql",
             "json": '{"adminPassword":"hunter22"}',
         },
-        userAgent="curl/8 Bearer sk-abcdefghijkl",
+        userAgent="curl/8 Bearer sk-abc123def456",
     )
     kept = json.dumps(access.fields) + access.user_agent
     assert not any(secret in kept for secret in ("abcd1234", "t0k3n", "87654321", "hunter22", "sk-abc"))

@@ -45,12 +45,12 @@ def test_an_alert_arrives_whole() -> None:
     access.fields = {}
     assert access == LoggedAccess(
         time=1_793_525_400_341_081,
-        principal="notebook",
+        principal="notebook@gpu-7",
         product="linux",
         service="falco",
         action="falco:Read sensitive file",
         operation="Read sensitive file",
-        id="u1",
+        id=access.id,
         principal_kind="container",
         organization="gpu-7",
         resource="/etc/shadow",
@@ -64,16 +64,32 @@ def test_an_alert_arrives_whole() -> None:
 @pytest.mark.parametrize(
     ("alert", "principal"),
     [
-        ({"k8s.ns.name": "ns", "k8s.pod.name": "p", "container.id": "c", "user.name": "root"}, "ns/p"),
-        ({"container.id": "host", "container.name": "host", "user.name": "ann"}, "ann"),
-        ({"container.id": "host", "user.name": "<NA>", "user.uid": 1000}, "uid:1000"),
-        ({"container.id": "c1", "k8s.pod.name": None, "user.name": "root"}, "c1"),
+        ({"k8s.ns.name": "ns", "k8s.pod.name": "p", "container.id": "c", "user.name": "root"}, "ns/p@gpu-7"),
+        ({"container.id": "host", "container.name": "host", "user.name": "ann"}, "ann@gpu-7"),
+        ({"container.id": "host", "user.name": "<NA>", "user.uid": 1000}, "uid:1000@gpu-7"),
+        ({"container.id": "c1", "k8s.pod.name": None, "user.name": "root"}, "c1@gpu-7"),
         ({"ka.user.name": "system:anonymous", "ka.uri": "/readyz"}, "system:anonymous"),
         ({}, "unknown"),
     ],
 )
 def test_who_acted(alert: Any, principal: str) -> None:
     assert read(alert).principal == principal
+
+
+def test_names_stay_bare_where_no_host_is_named() -> None:
+    assert read(ALERT, hostname=None).principal == "notebook"
+    assert read(ALERT | {"evt.hostname": "gpu-8"}, hostname=None).principal == "notebook@gpu-8"
+
+
+def test_an_id_that_is_used_again_hides_nothing() -> None:
+    others = [{"rule": "x"}, {"output": "x"}, {"time": "2026-11-01T09:30:01Z"}, {"hostname": "gpu-8"}]
+    assert len({read(ALERT).id, *(read(ALERT, **changes).id for changes in others)}) == 5
+    assert read(ALERT).id.startswith("u1/")
+
+
+def test_arguments_are_looked_at_with_their_program() -> None:
+    fields = read({"proc.name": "sshpass", "proc.args": "-p x ssh -p 22 host"}).fields
+    assert fields["proc.args"] == "-p **** ssh -p 22 host"
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_an_entry_arrives_whole() -> None:
         action="storage:storage.objects.get",
         provider="storage.googleapis.com",
         operation="storage.objects.get",
-        id="projects/acme/logs/cloudaudit.googleapis.com%2Fdata_access/2026-11-01T09:30:00.123456789Z/i1",
+        id=access.id,
         credential="//iam/keys/1",
         organization="acme",
         client_address="203.0.113.7",
@@ -69,6 +69,22 @@ def test_an_entry_arrives_whole() -> None:
     assert fields["data.protoPayload.authorizationInfo.permission"] == "p1\x1fp2"
     assert fields["protoPayload.authorizationInfo.granted"] == "true\x1ffalse"
     assert "protoPayload.methodName" not in fields, "it has a column"
+
+
+def test_an_id_that_is_used_again_hides_nothing() -> None:
+    assert read().id.startswith("projects/acme/logs/cloudaudit.googleapis.com%2Fdata_access/2026-11-01T09:30:00.12345")
+    others = [{"methodName": "x"}, {"resourceName": "projects/x"}, {"request": {"a": 1}}, {"authenticationInfo": {}}]
+    assert len({read().id, *(read(payload).id for payload in others)}) == 5
+    assert read({"request": None}).id == read().id
+
+
+def test_names_that_a_cluster_gives_bear_its_name() -> None:
+    labels = {"project_id": "acme", "cluster_name": "gpu"}
+    who, account = {"principalEmail": "system:node:n1"}, {"principalEmail": "ann@example.org"}
+    for identity, principal in ((who, "system:node:n1@acme/gpu"), (account, "ann@example.org")):
+        payload = {"serviceName": "k8s.io", "authenticationInfo": identity}
+        assert read(payload, resource={"labels": labels}).principal == principal
+    assert read({"authenticationInfo": who}, resource={"labels": labels}).principal == "system:node:n1"
 
 
 @pytest.mark.parametrize(
@@ -219,6 +235,8 @@ def test_activities_of_the_reports_api() -> None:
     assert first.id != second.id
     (split,) = reports(ACTIVITY | {"events": ACTIVITY["events"][0]})
     assert split.id == first.id
+    (other,) = reports(ACTIVITY | {"events": ACTIVITY["events"][0], "actor": {"email": "bob@example.org"}})
+    assert other.id != first.id
     assert len(reports({"kind": "admin#reports#activities", "items": [ACTIVITY, ACTIVITY]})) == 4
 
 

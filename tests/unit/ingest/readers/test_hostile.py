@@ -82,7 +82,9 @@ LEAVES = (
     | st.sampled_from([10**30, -(10**400), 10**4000, 2**63, 1e308])
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20)
-    | st.sampled_from(["user", "[", "{}", '"x"', '{"messages":[]}', "-", "2026-11-01T09:30:00Z", "sk-0123456789", "\0"])
+    | st.sampled_from(
+        ["user", "[", "{}", '"x"', '{"messages":[]}', "-", "2026-11-01T09:30:00Z", "sk-0123456789ab1", "\0"]
+    )
 )
 VALUES = st.recursive(
     LEAVES,

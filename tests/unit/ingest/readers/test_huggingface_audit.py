@@ -20,7 +20,7 @@ RECORD: dict[str, Any] = {
     "type": "repo.update_settings",
     "createdAt": "2026-11-01T09:30:00.000Z",
     "author": {"_id": "u1", "type": "user", "user": "ann", "avatarUrl": "/a.svg"},
-    "message": "made acme/llama public with hf_abcdefghijklmnop",
+    "message": "made acme/llama public with hf_abcdefghijklmnopqrstuvwxyzabcdefgh",
     "ip": "203.0.113.0",
     "userAgent": "curl/8",
     "location": {"formatted": "NL", "country": "NL"},
@@ -45,7 +45,7 @@ def test_an_entry_arrives_whole() -> None:
         action="repo.update_settings",
         provider="repo",
         operation="repo.update_settings",
-        id="e1",
+        id=access.id,
         principal_kind="user",
         client_address="203.0.113.0",
         user_agent="curl/8",
@@ -53,6 +53,12 @@ def test_an_entry_arrives_whole() -> None:
     )
     assert fields["location.country"] == "NL"
     assert "hf_abc" not in fields["message"]
+
+
+def test_an_id_that_is_used_again_hides_nothing() -> None:
+    others = [{"type": "repo.delete"}, {"data": {"repo": "acme/x"}}, {"author": {"user": "bob"}}, {"ip": "203.0.113.1"}]
+    assert len({read().id, *(read(**changes).id for changes in others)}) == 5
+    assert read().id.startswith("e1/")
 
 
 @pytest.mark.parametrize(

@@ -136,12 +136,29 @@ def test_envelopes_are_opened() -> None:
     assert len(read_all(listed)) == 2
     group = "/aws/eks/prod/cluster"
     (eks,) = read_all({"logGroup": group, "logEvents": [{"message": json.dumps(RECORD)}, {"message": "I1101 x"}]})
-    assert eks.organization == "prod"
+    assert (eks.organization, eks.principal) == ("prod", "ann@prod")
     resource = "/SUBSCRIPTIONS/S/RESOURCEGROUPS/G/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/GPU-1"
     for log in (RECORD, json.dumps(RECORD)):
         aks = {"category": "kube-audit", "resourceId": resource, "properties": {"log": log, "pod": "kube-apiserver-1"}}
         assert READER.claims(aks) == 95
-        assert read_all(aks)[0].organization == "gpu-1"
+        assert (read_all(aks)[0].organization, read_all(aks)[0].principal) == ("gpu-1", "ann@gpu-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "principal"),
+    [
+        ("kubernetes-admin", "kubernetes-admin@prod"),
+        ("system:serviceaccount:ns:default", "system:serviceaccount:ns:default@prod"),
+        *((name, name) for name in ("arn:aws:iam::1:role/x", "ann@example.org", "system:anonymous")),
+        *((name, name) for name in ("https://issuer.example#ann", "0a1b2c3d-0000-4000-8000-000000000001")),
+    ],
+)
+def test_names_that_a_cluster_gives_bear_its_name(name: str, principal: str) -> None:
+    group = "/aws/eks/prod/cluster"
+    message = json.dumps(RECORD | {"user": {"username": name}})
+    (access,) = read_all({"logGroup": group, "logEvents": [{"message": message}]})
+    assert access.principal == principal
+    assert read(user={"username": name}).principal == name, "a file does not name its cluster"
 
 
 SECRET = {"kind": "Secret", "data": {"k": "aHVudGVyMjI="}, "stringData": {"k": "hunter22"}}

@@ -13,7 +13,7 @@ from strongroom.core.records import Exchange
 from strongroom.ingest.readers.litellm import LiteLLMReader
 
 READER = LiteLLMReader()
-HASH = hashlib.sha256(b"sk-of-a-customer").hexdigest()
+HASH = hashlib.sha256(b"sk-0f4cu5t0mer7").hexdigest()
 KEY = "key:" + HASH[:12]
 PAYLOAD: dict[str, Any] = {
     "id": "chatcmpl-1",
@@ -107,9 +107,9 @@ def test_the_team_is_the_account_where_there_is_neither_user_nor_key() -> None:
 
 
 def test_a_key_in_the_clear_becomes_the_digest_that_its_hash_has() -> None:
-    exchange = read(ROW, api_key="sk-of-a-customer")
+    exchange = read(ROW, api_key="sk-0f4cu5t0mer7")
     assert exchange.credential == exchange.account == KEY
-    assert read(PAYLOAD, metadata={"user_api_key_user_id": "sk-of-a-customer"}).account == KEY
+    assert read(PAYLOAD, metadata={"user_api_key_user_id": "sk-0f4cu5t0mer7"}).account == KEY
 
 
 def test_the_error_of_a_failure_is_its_status() -> None:

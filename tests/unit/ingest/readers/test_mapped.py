@@ -102,6 +102,6 @@ def test_it_travels_between_processes_and_claims_nothing() -> None:
 
 
 def test_secrets_are_not_kept() -> None:
-    exchange = read({"a": "sk-of-a-customer", "k": "Bearer abc.def"}, "credential=k")
+    exchange = read({"a": "sk-0f4cu5t0mer7", "k": "Bearer abc.def"}, "credential=k")
     assert exchange.account.startswith("key:")
     assert exchange.credential.startswith("key:")

@@ -182,3 +182,15 @@ def test_a_bad_event_is_refused(changes: Any, reason: str) -> None:
     with pytest.raises(RecordError) as caught:
         read(LOGIN, **changes)
     assert caught.value.reason == reason
+
+
+def test_an_id_that_is_used_again_hides_nothing() -> None:
+    record = LOGIN | {"metadata": LOGIN["metadata"] | {"uid": "u1"}}
+    others = [{"api": {"operation": "x"}}, {"src_endpoint": {"ip": "198.51.100.9"}}, {"status_id": 2}]
+    assert len({read(record).id, *(read(record, **changes).id for changes in others)}) == 4
+
+
+def test_users_of_files_are_of_their_host() -> None:
+    host = {"actor": {"user": {"name": "root"}}, "device": {"hostname": "gpu-7"}}
+    assert read(LOGIN, class_uid=1001, user=None, **host).principal == "root@gpu-7"
+    assert read(LOGIN, class_uid=3002, user=None, **host).principal == "root", "it may be the laptop of who signs in"

@@ -215,7 +215,7 @@ def test_the_surest_account_is_taken(values: dict[str, Any], account: str) -> No
 
 
 def test_a_recorded_key_is_kept_as_digest_only() -> None:
-    values = {"gen_ai.system": "x", "http.request.header.authorization": ["Bearer sk-of-a-customer"]}
+    values = {"gen_ai.system": "x", "http.request.header.authorization": ["Bearer sk-0f4cu5t0mer7"]}
     (exchange,) = read_all(export({"startTimeUnixNano": "1793525400123456789", "attributes": attributes(values)}))
     assert exchange.account == exchange.credential
     assert exchange.credential.startswith("key:")
