@@ -7,7 +7,7 @@ is and cannot be erased: names do not belong there.
 
 from ._ask import Answer, Reader, ask
 from ._body import ACCESS
-from ._ocsf import OCSF_VERSION, api_activity
+from ._ocsf import OCSF_VERSION, api_activity, stored_activity
 from ._subjects import PERSONAL, Subjects, entry_of, is_digest
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "ask",
     "entry_of",
     "is_digest",
+    "stored_activity",
 ]

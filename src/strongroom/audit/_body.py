@@ -5,6 +5,7 @@ Reading is lenient, because a log cannot be mended: what has another type than i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -41,13 +42,13 @@ def access_body(entry: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else {}
 
 
-def text_of(body: dict[str, Any], field: str) -> str:
+def text_of(body: Mapping[str, Any], field: str) -> str:
     """A field that should be text; empty when it is not."""
     value = body.get(field)
     return value if isinstance(value, str) else ""
 
 
-def time_of(body: dict[str, Any]) -> int | None:
+def time_of(body: Mapping[str, Any]) -> int | None:
     """The event's time in microseconds since 1970; None when it cannot be read."""
     try:
         return parse_time(text_of(body, "time"))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import structs
 
 from strongroom.core.clock import now
 from strongroom.core.errors import InputError
 from strongroom.core.ids import check_id
 
+from . import _export as _store_export  # noqa: F401 - adds its command to `store`
 from ._options import Json, SiteOption, need_site, window_of
 from ._output import print_facts, print_json, print_table, tame
 
 if TYPE_CHECKING:
+    from strongroom.detect.campaign import Explanation
+    from strongroom.hunt import PrincipalExplanation
     from strongroom.site import Site
 
 __all__ = ["explain", "finding"]
@@ -38,15 +41,34 @@ def explain(
 
     window = window_of(since, until)
     opened = need_site(context, site)
-    found = explain_principal(opened.store, account, since=window[0], until=window[1])
-    if found is None:
-        _explain_account(opened, account, window, json=json)
-        return
-    if json:
-        print_json(found)
-        return
-    with contextlib.suppress(InputError):  # it may have an account of the same name
-        _explain_account(opened, account, window, json=False)
+    principal = explain_principal(opened.store, account, since=window[0], until=window[1])
+    named = _explain_account(opened, account, window, needed=principal is None)
+    if json and principal is not None and named is not None:
+        print_json(structs.replace(principal, account_explanation=named))
+    elif json:
+        print_json(principal or named)
+    else:
+        if named is not None:
+            _print_account(named)
+        if principal is not None:
+            _print_principal(principal)
+
+
+def _explain_account(
+    opened: Site, account: str, window: tuple[int | None, int | None], *, needed: bool
+) -> Explanation | None:
+    """What is told of an account. Where there is none: None, or InputError when it is `needed`."""
+    from strongroom.detect.campaign import explain as explain_account
+
+    try:
+        return explain_account(opened.store, account, since=window[0], until=window[1])
+    except InputError:
+        if needed:
+            raise
+        return None
+
+
+def _print_principal(found: PrincipalExplanation) -> None:
     for reason in found.reasons:
         sys.stdout.write(f"{tame(reason)}\n")
     print_facts(
@@ -66,13 +88,7 @@ def explain(
     )
 
 
-def _explain_account(opened: Site, account: str, window: tuple[int | None, int | None], *, json: bool) -> None:
-    from strongroom.detect.campaign import explain as explain_account
-
-    found = explain_account(opened.store, account, since=window[0], until=window[1])
-    if json:
-        print_json(found)
-        return
+def _print_account(found: Explanation) -> None:
     for reason in found.reasons:
         sys.stdout.write(f"{reason}\n")
     print_facts(
@@ -172,7 +188,7 @@ def dismiss(
     """Silence a campaign or finding until there is new evidence.
 
     For a campaign that is other kinds, or a fifth more accounts or exchanges; for a finding in access logs another
-    technique or principal, or something more severe.
+    technique, principal or asset, or something more severe.
     """
     from strongroom.hunt import dismiss as dismiss_finding
 

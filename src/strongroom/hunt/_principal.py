@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from strongroom.core.clock import format_time
+from strongroom.detect.campaign import Explanation
 from strongroom.store import Store
 
 from ._remember import STORY
@@ -46,12 +47,14 @@ class PrincipalExplanation(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[str]
     """Ids of findings that name it, latest first."""
     reasons: list[str]
+    account_explanation: Explanation | msgspec.UnsetType = msgspec.UNSET
+    """What is told of an account of exchange logs that has the same name; left out where there is none."""
 
 
 def explain_principal(
     store: Store, principal: str, *, since: int | None = None, until: int | None = None
 ) -> PrincipalExplanation | None:
-    """What is stored of `principal`; None when no access event names it."""
+    """What is stored of `principal`; None when no access event names it. An account of its name is not asked for."""
     events = store.access_events(since, until)
     own = events.filter(events.principal == principal)
     row = store.table(

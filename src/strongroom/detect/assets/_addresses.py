@@ -12,7 +12,10 @@
 | Kubernetes, cluster `prod`: `ns/pods/p` | `k8s://prod/ns/pods/p`, `k8s://*/ns/pods/p` |
 | host `gpu-7`: `/srv/m` | `file://gpu-7/srv/m`, `file://*/srv/m` |
 | `registry.example.com/llm/serve:v2` | `oci://registry.example.com/llm/serve/v2` |
-| `org/repository` | `hf://org/repository` |
+| Hugging Face's audit log: `org/repository` | `hf://org/repository` |
+
+What is none of these has no address. A bare path is a repository only where Hugging Face's own log names it: others
+write such paths for something else (GKE's audit log: `core/v1/namespaces/ml/pods/p`).
 
 Patterns hold no backslash and replacements no group: DuckDB and Spark write these differently.
 """
@@ -30,7 +33,7 @@ _BLOB = "^https?://([a-z0-9]+)[.](blob|dfs)[.]core[.]windows[.]net(:[0-9]+)?/?"
 
 
 def address(product: Any, organization: Any, resource: Any) -> Any:
-    """The address of what a log names, as an Ibis expression over three columns without nulls."""
+    """The address of what a log names, as an Ibis expression over three columns without nulls; null: it has none."""
     import ibis
 
     lower = resource.lower()
@@ -48,8 +51,9 @@ def address(product: Any, organization: Any, resource: Any) -> Any:
         (resource.contains("://"), resource),
         (product.lower().startswith("hugging"), "hf://" + resource),
         (resource.startswith("projects/"), "gcp/" + resource),
-        (resource.re_search("^[^/]*[.:][^/]*/"), "oci://" + _tagged(resource)),
-        else_="hf://" + resource,
+        # GKE begins names with an API group, which looks like a registry: `serving.kserve.io/v1beta1/…`.
+        ((product != "gcp") & resource.re_search("^[^/]*[.:][^/]*/"), "oci://" + _tagged(resource)),
+        else_=ibis.null("string"),
     )
 
 
