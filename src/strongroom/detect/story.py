@@ -16,6 +16,7 @@ docs/intrusion.md.
 from __future__ import annotations
 
 import ipaddress
+import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,12 +27,18 @@ from strongroom.core.records import Evidence, Strength
 
 from .signals import PHASES, SEVERITIES, Severity, Signal, begins_of
 
-__all__ = ["ALERT", "CHAIN", "COMMON", "CROWD", "PERIOD", "WEAK", "WEIGHTS", "Story", "stories"]
+__all__ = ["ALERT", "CHAIN", "COMMON", "CROWD", "HIGHEST", "PERIOD", "WEAK", "WEIGHTS", "Story", "bar_for", "stories"]
 
 WEIGHTS: dict[Severity, float] = {"informational": 0.0, "low": 0.25, "medium": 1.0, "high": 3.0, "critical": 6.0}
 """What one technique adds to a story; it counts once, by its most severe signal."""
 ALERT = 3.0
 """The weight from which a story is an alert."""
+RATE = 6e-4
+"""Honest stories for each principal and day that weigh ALERT, in simulated fortnights of development seeds."""
+SCALE = 1.5
+"""Weight by which the number of honest stories that reach it falls by the factor e, there."""
+HIGHEST = 6.0
+"""The highest bar: beyond it nothing was measured, and one critical signal is always told."""
 WEAK = 1.0
 """All low signals together add no more than this."""
 PERIOD = 3 * 86_400_000_000
@@ -62,11 +69,12 @@ class Story:
     """Most signals first."""
     signals: list[Signal]
     weight: float
+    bar: float = ALERT
 
     @property
     def alert(self) -> bool:
         """Whether it is worth waking somebody."""
-        return self.weight >= ALERT
+        return self.weight >= self.bar
 
     @property
     def severity(self) -> Severity:
@@ -162,19 +170,34 @@ class Story:
         return list(steps)[:MAX_STEPS]
 
 
+def bar_for(alerts: float, days: float, principals: int) -> float:
+    """The weight from which a story is an alert, so that of so many principals no more than `alerts` false ones come in
+    `days` days, as far as simulated honest fortnights tell; never below ALERT, HIGHEST at most.
+
+    >>> bar_for(1, 1, 10), bar_for(1, 3650, 10**6)
+    (3.0, 6.0)
+    """
+    expected = RATE * principals * days
+    return min(ALERT + SCALE * math.log(max(expected / alerts, 1.0)), HIGHEST)
+
+
 def stories(
-    signals: Sequence[Signal], *, issued: Mapping[str, str] | None = None, crowds: Mapping[str, int] | None = None
+    signals: Sequence[Signal],
+    *,
+    issued: Mapping[str, str] | None = None,
+    crowds: Mapping[str, int] | None = None,
+    bar: float = ALERT,
 ) -> list[Story]:
     """All stories, alerts first, the worst first.
 
     `issued`: by credential, the principal that issued it to another. `crowds`: by address, how many principals acted
-    from it; an address that is not in it ties nobody.
+    from it; an address that is not in it ties nobody. `bar`: the weight from which one is an alert.
     """
     groups: dict[str, list[Signal]] = {}
     parents = _joined(signals, issued or {}, crowds or {})
     for signal in signals:
         groups.setdefault(_root(parents, f"principal\0{signal.principal}"), []).append(signal)
-    found = [_story(group) for group in _without_customs(list(groups.values()))]
+    found = [_story(group, bar) for group in _without_customs(list(groups.values()))]
     found.sort(key=lambda story: (-SEVERITIES.index(story.severity), -story.weight, story.first, story.principals))
     return found
 
@@ -194,11 +217,11 @@ def _lowered(signal: Signal) -> Signal:
     return replace(signal, severity=SEVERITIES[max(SEVERITIES.index(signal.severity) - 1, 0)])
 
 
-def _story(signals: list[Signal]) -> Story:
+def _story(signals: list[Signal], bar: float) -> Story:
     counts = Counter(signal.principal for signal in signals)
     ordered = sorted(signals, key=lambda signal: (signal.first, signal.kind, signal.principal))
     names = [name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
-    return Story(names, ordered, _weight(ordered))
+    return Story(names, ordered, _weight(ordered), bar)
 
 
 def _weight(signals: Sequence[Signal]) -> float:

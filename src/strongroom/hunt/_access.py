@@ -15,12 +15,12 @@ from strongroom.core.ids import new_id
 from strongroom.core.records import Finding
 from strongroom.detect.anomaly import find_anomalies
 from strongroom.detect.assets import resolve, unresolved
-from strongroom.detect.campaign import parse_budget
+from strongroom.detect.campaign import AlertBudget, parse_budget
 from strongroom.detect.coverage import gaps, span_of
 from strongroom.detect.exfiltration import find_exfiltration
 from strongroom.detect.rules import Rules, match_rules
 from strongroom.detect.signals import Signal
-from strongroom.detect.story import Story, stories
+from strongroom.detect.story import ALERT, HIGHEST, Story, bar_for, stories
 from strongroom.store import Store
 
 from ._remember import STORY, EarlierStory, earlier_stories, match
@@ -58,9 +58,13 @@ def search_access(
     *,
     since: int | None = None,
     until: int | None = None,
+    budget: AlertBudget | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Accesses | None:
-    """Runs every detector over the stored access events of a window; None when it holds none."""
+    """Runs every detector over the stored access events of a window; None when it holds none.
+
+    `budget`: false alerts that are acceptable of all these detectors together; None: as many as weigh `ALERT`.
+    """
     span = span_of(store, store.access_events(None, until))
     every = store.access_events(since, until)
     seen = store.table(
@@ -86,7 +90,8 @@ def search_access(
     )
     signals += [*taken.signals, *odd.signals]
     issued, crowds = _ties(store, past, signals)
-    told = stories(signals, issued=issued, crowds=crowds)
+    bar = bar_for(budget.alerts, budget.days, seen["who"]) if budget else ALERT
+    told = stories(signals, issued=issued, crowds=crowds, bar=bar)
     return Accesses(
         events=seen["n"],
         principals=seen["who"],
@@ -94,12 +99,21 @@ def search_access(
         end=format_time(_micros(seen["last"])),
         stories=told,
         not_examined=[
+            *(_stricter(budget, bar) if budget else []),
             *map(_sentence, cut),
             *gaps(store, events, end - 1),
             *map(_sentence, [*taken.not_examined, *odd.not_examined]),
             *(_without_asset(store, resolved) if assets else []),
         ],
     )
+
+
+def _stricter(budget: AlertBudget, bar: float) -> list[str]:
+    if bar <= ALERT:
+        return []
+    told = f"The alert budget of {budget} for access logs asks for a weight of {bar:.1f} instead of {ALERT:g}"
+    beyond = ", the highest there is: more false alerts may come than it allows" if bar >= HIGHEST else ""
+    return [f"{told}{beyond}; what weighs less is among the weak findings."]
 
 
 def _sentence(text: str) -> str:

@@ -71,6 +71,7 @@ class Hunt:
     rejects_path: str = ""
     workers: int | None = None
     budget: AlertBudget | None = None
+    """False alerts that are acceptable, of all detectors together."""
     sensitivity: bool = False
     """Measure which campaigns would be found."""
     configuration: str = ""
@@ -81,6 +82,11 @@ class Hunt:
     """What they are compared with; None: the curated rules."""
     record: Callable[[Entry], object] | None = None
     """Puts an entry on record (`Recorder.append`); None where there is no ledger."""
+
+    @property
+    def half_budget(self) -> AlertBudget | None:
+        """For campaigns, and for what is found in access events: one budget holds for both together."""
+        return self.budget.half() if self.budget else None
 
 
 def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumstances]:
@@ -104,7 +110,7 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
         hunt.store,
         since=hunt.settings.since,
         until=hunt.settings.until,
-        budget=hunt.budget,
+        budget=hunt.half_budget,
         sensitivity=hunt.sensitivity,
         progress=watcher.step,
     )
@@ -118,6 +124,7 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
         hunt.rules or curated_rules(),
         since=hunt.settings.since,
         until=hunt.settings.until,
+        budget=hunt.half_budget,
         progress=watcher.step,
     )
     verdict = verdict_of(result, campaigns, report, accesses, findings_of(accesses, hunt.store, now))
@@ -229,6 +236,11 @@ def verdict_of(
     without = "No exchange with a model was in these logs: campaigns were not looked for."
     nothing = [without] if accesses else ["The window holds no exchange."]
     not_examined = list(result.not_examined) if result else nothing
+    if report.cut:
+        not_examined.append(
+            f"The records of {report.cut:,} access events that were read now have more or longer fields than are kept: "
+            "rules do not see what was cut."
+        )
     return Verdict(
         exchanges=result.exchanges if result else 0,
         accounts=result.accounts if result else 0,

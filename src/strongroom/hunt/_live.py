@@ -170,6 +170,7 @@ class _AccessWatch:
             hunt.rules or curated_rules(),
             since=hunt.settings.since,
             until=hunt.settings.until,
+            budget=hunt.half_budget,
             progress=progress if not self._begun or self._took >= TELL_STEPS else lambda _: None,
         )
         self.look_again(now)
@@ -220,7 +221,7 @@ class LiveHunt:
             progress=self._reading,
             workers=hunt.workers,
         )
-        self._watch = Watch(hunt.store, since=hunt.settings.since, until=hunt.settings.until, budget=hunt.budget)
+        self._watch = Watch(hunt.store, since=hunt.settings.since, until=hunt.settings.until, budget=hunt.half_budget)
         self._access = _AccessWatch(hunt, clock)
         self._current: dict[str, tuple[Found, Campaign]] = {}
         self._result: Result | None = None

@@ -87,6 +87,8 @@ class IngestReport:
     known: int = 0
     """Records that the store held before."""
     rejects_written: int = 0
+    cut: int = 0
+    """Access events that were read now and whose records had more, or longer, fields than are kept."""
 
     @property
     def records(self) -> int:
@@ -230,6 +232,7 @@ class Ingest:
     def _take(self, place: SourceReport, outcome: Outcome) -> None:
         for number, reason, detail in outcome.rejects:
             self._skip(place, number, reason, detail)
+        self.report.cut += outcome.cut
         if outcome.outside:
             self.report.skipped["outside the window"] += outcome.outside
         if outcome.not_exchanges:

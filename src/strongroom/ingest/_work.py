@@ -19,6 +19,7 @@ from strongroom.sketch import Sketcher
 from ._columns import access_batch, to_batch
 from ._keys import text_key
 from .reader import JoiningReader, Reader
+from .readers._fields import CUT
 
 Row = TypeVar("Row")
 
@@ -66,6 +67,8 @@ class Outcome:
     """Exchanges and access events before `since` or from `until` on."""
     not_exchanges: int
     """Records of another kind, which the format carries too."""
+    cut: int
+    """Access events whose record had more than is kept of it."""
 
 
 class _Rows(Generic[Row]):
@@ -155,7 +158,8 @@ def work(job: Job) -> Outcome:
         keep_text=_settings.keep_text,
     )
     access = access_batch(accesses.rows, **accesses.columns(), source=job.source, format=name)
-    return Outcome(batch, access, rejects, outside, not_exchanges)
+    cut = sum(CUT in row.fields for row in accesses.rows)
+    return Outcome(batch, access, rejects, outside, not_exchanges, cut)
 
 
 def _read(reader: Reader, raw: bytes) -> tuple[list[Exchange | LoggedAccess], tuple[str, str] | None]:

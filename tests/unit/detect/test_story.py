@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from strongroom.core.records import Evidence, Example
 from strongroom.detect.signals import SEVERITIES, Signal, begins_of
-from strongroom.detect.story import ALERT, COMMON, CROWD, MAX_EVIDENCE, PERIOD, WEIGHTS, stories
+from strongroom.detect.story import (
+    ALERT,
+    COMMON,
+    CROWD,
+    HIGHEST,
+    MAX_EVIDENCE,
+    PERIOD,
+    WEIGHTS,
+    bar_for,
+    stories,
+)
 
 HOUR = 3_600_000_000
 
@@ -215,3 +225,13 @@ def test_signals_that_are_not_shown_are_counted() -> None:
     evidence = story.evidence()
     assert len(evidence) == MAX_EVIDENCE + 1
     assert evidence[-1].summary.startswith("7 more signals, none more severe than low")
+
+
+def test_a_budget_raises_the_bar_and_never_lowers_it() -> None:
+    assert bar_for(10**6, 1, 10) == ALERT
+    bars = [bar_for(1, days, 1_000) for days in (1, 30, 365, 3650)]
+    assert bars == sorted(bars)
+    assert ALERT <= bars[0] < bars[1] <= bars[-1] == HIGHEST <= WEIGHTS["critical"]
+    (story,) = stories([signal()], bar=3.5)
+    assert (story.alert, story.severity) == (False, "medium")
+    assert told(signal(severity="critical"), bar=HIGHEST) == [["ann"]]

@@ -497,3 +497,17 @@ def test_a_rejects_file_that_cannot_be_written_ends_the_run_and_keeps_the_rows(s
         ingest([str(path)], site.store, Settings(KEY), rejects=FullDisk(), workers=0)
     assert type(caught.value) is StrongroomError
     assert len(site.keys()) > 10_000
+
+
+def test_records_that_are_cut_are_counted(site: Site, tmp_path: Path) -> None:
+    event = {
+        "eventVersion": "1.11",
+        "eventTime": "2026-11-01T00:00:00Z",
+        "eventSource": "s3.amazonaws.com",
+        "eventName": "GetObject",
+        "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::1:user/ann"},
+    }
+    long, many = {"x": "y" * 5000}, {f"x{i}": "y" for i in range(600)}
+    events = [{**event, "eventID": f"e{i}", "requestParameters": asked} for i, asked in enumerate(({}, long, many))]
+    report = site.ingest(write(tmp_path / "a.json", json.dumps({"Records": events}).encode()))
+    assert (report.new, report.cut) == (3, 2)

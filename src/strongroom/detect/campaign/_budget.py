@@ -38,6 +38,10 @@ class AlertBudget:
     alerts: int
     days: float
 
+    def half(self) -> AlertBudget:
+        """For one of two kinds of detectors: expected numbers of false alerts add up, whatever depends on whatever."""
+        return AlertBudget(self.alerts, 2 * self.days)
+
     def raised(self, accounts: int) -> float:
         """What a campaign's score must exceed the fixed bars by among so many accounts, `HIGHEST` at most."""
         return min(self._wanted(accounts), HIGHEST)

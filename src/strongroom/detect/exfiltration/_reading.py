@@ -124,7 +124,8 @@ def _bulk(of: _Read, habits: Habits) -> Iterator[Draft]:
         title=f"{percent(window.share)} of {of.asset.name} read within a day",
         asset=of.asset,
         principal=of.principal,
-        severity=raised(severity, of.asset),
+        # Where a journey explains it, a dear asset makes nothing surer.
+        severity=severity if strange and _may_travel(habit) else raised(severity, of.asset),
         confidence=confidence,
         techniques=models_too(["T1530"], of.asset),
         phase="exfiltration" if strange else "collection",
@@ -144,9 +145,7 @@ def _bulk(of: _Read, habits: Habits) -> Iterator[Draft]:
 def _bulk_severity(habit: Habit, strange: str) -> tuple[Severity, float]:
     """For a restricted asset; with how sure that is no job."""
     if strange and habit.known:
-        # A regular reader who moves about, or is of those who do, may be on a journey.
-        journey = (habit.mobile or habit.roaming) and (habit.routine or habit.common)
-        return ("medium", 0.5) if journey else ("high", 0.8)
+        return ("medium", 0.5) if _may_travel(habit) else ("high", 0.8)
     if strange and not (habit.common or habit.routine):
         return "medium", 0.5
     if habit.common:
@@ -156,6 +155,11 @@ def _bulk_severity(habit: Habit, strange: str) -> tuple[Severity, float]:
     if 0 <= habit.before < BULK / 2:
         return "high", 0.6
     return "medium", 0.5
+
+
+def _may_travel(habit: Habit) -> bool:
+    """Whether who reads as much anyway, and moves about or is of those who do, may be on a journey."""
+    return habit.known and (habit.mobile or habit.roaming) and (habit.routine or habit.common)
 
 
 # By and by

@@ -28,6 +28,9 @@ import hashlib
 import re
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 __all__ = [
     "arguments_without_secrets",
     "digest",
@@ -147,13 +150,39 @@ _MARKS = (
 )
 
 
+# Each mark holds three bytes that usual records seldom hold, so that one look at all of a record's threes, in numpy,
+# spares most of them sixty searches. But for this mark, whose threes stand in every second record:
+_USUAL = b'accesskey"'
+_THREES = (
+    *(b"pas", b"pwd", b"ret", b"ken", b"-ke", b"_ke", b" ke", b"pik", b"-si", b"z-c", b"ig=", b"nec", b"_st", b"ntk"),
+    *(b"edk", b"rer", b"sic", b"zat", b"tek", b"lai", b"sk-", b"sk_", b"xai", b"vap", b"plx", b"hf_", b"hf-"),
+    *(b"ghp", b"gho", b"ub_", b"glp", b"hr_", b"hs_", b"hu_", b"xox", b"aiz", b"ya2", b"eyj", b"csk", b"mys", b"ria"),
+    *(b"ngo", b"dis", b"---", b"url", b"dap", b"lcm", b"smb", b"ogi", b'"-u', b"-u ", b"--u", b"ey\\", b"ey=", b"ss-"),
+    *(b"t-k", b"\\u0"),
+)
+
+
+def _numbered(text: bytes) -> npt.NDArray[np.int32]:
+    """A number for each three bytes in a row, of shape (len(text) - 2,); the highest bit of a byte does not count."""
+    low = (np.frombuffer(text, np.uint8) & 127).astype(np.int32)
+    numbers: npt.NDArray[np.int32] = low[:-2] << 14
+    numbers |= low[1:-1] << 7
+    numbers |= low[2:]
+    return numbers
+
+
+_TOLD = np.zeros(1 << 21, np.bool_)
+_TOLD[[int(_numbered(three)[0]) for three in _THREES]] = True
+
+
 def may_hold_secrets(raw: bytes) -> bool:
     """Whether a look for secrets in a record is worth its time: most records hold none of the words that mark one."""
     lowered = raw.lower()
-    for mark in _MARKS:  # a third faster than one regular expression, and than any()
-        if mark in lowered:
-            return True
-    return (b"://" in lowered and b"@" in lowered) or b"\\u00" in lowered
+    if (b"://" in lowered and b"@" in lowered) or _USUAL in lowered:
+        return True
+    if len(lowered) < 3 or not _TOLD[_numbered(lowered)].any():
+        return False
+    return b"\\u00" in lowered or any(mark in lowered for mark in _MARKS)
 
 
 def without_secrets(text: str) -> str:

@@ -11,6 +11,9 @@ import pytest
 
 from strongroom.ingest.readers._fields import flat
 from strongroom.ingest.readers._secrets import (
+    _MARKS,
+    _THREES,
+    _USUAL,
     arguments_without_secrets,
     guarded,
     is_secret,
@@ -242,3 +245,18 @@ def test_long_texts_take_time_in_proportion(piece: str) -> None:
     started = time.monotonic()
     without_secrets(piece * (400_000 // len(piece)))  # by the square of its length this would take hours
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("mark", _MARKS)
+def test_every_mark_is_looked_for(mark: bytes) -> None:
+    assert mark == _USUAL or any(three in mark for three in _THREES)
+    for raw in (mark, mark.upper(), b'{"a":"' + mark, b"\xc3\xa9" + mark + b'"}'):
+        assert may_hold_secrets(raw)
+
+
+def test_no_three_is_looked_for_in_vain() -> None:
+    wanted = [*_MARKS, rb"\u00"]
+    assert all(any(three in mark for mark in wanted) for three in _THREES)
+    assert not may_hold_secrets(b"")
+    assert not may_hold_secrets(b"pa")
+    assert not may_hold_secrets(b'{"Key":"models/weights.bin"}')
