@@ -88,7 +88,9 @@ def test_every_record_is_read_and_columns_say_what_the_reader_says():
         raw = text.encode()
         assert reader.claims(msgspec.json.decode(raw)) == 95
         (access,) = reader.read(raw)
-        assert {name: getattr(access, name) for name in row} == row, text
+        said = {name: getattr(access, name) for name in row}
+        said["id"] = access.id.partition("/")[0]  # the reader adds a digest of what happened
+        assert said == row, text
         count += 1
     assert count > 10_000
 
@@ -158,7 +160,7 @@ def test_a_sealed_model_is_read_with_a_release_except_by_the_intruder():
         if access.action == "s3:GetObject" and asset and access.outcome == "allowed":
             before = [time for time in released[access.principal, asset] if time <= access.time / 1000 + 1000]
             if not before:
-                without.add(access.id)
+                without.add(access.id.partition("/")[0])
     assert without
     assert without <= truth.event_ids
 
