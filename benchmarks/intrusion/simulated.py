@@ -9,6 +9,7 @@ from pathlib import Path
 from report import record, table
 
 from strongroom.core.records import Finding, Verdict
+from strongroom.detect.campaign import AlertBudget, parse_budget
 from strongroom.hunt import Hunt, Watcher, run_hunt
 from strongroom.ingest import Settings
 from strongroom.simulate import (
@@ -31,6 +32,7 @@ NOW = 1_800_000_000_000_000
 HONEST, ATTACKED = 100, 200
 """First seeds."""
 EVENTS_PER_DAY = 8_000
+BUDGET = parse_budget("1/30d")
 INTRUSIONS = (
     ("stolen key", StolenKey()),
     ("slow insider", Insider()),
@@ -43,7 +45,7 @@ INTRUSIONS = (
 )
 
 
-def hunted(plan: CloudPlan) -> tuple[Verdict, CloudTruth, float]:
+def hunted(plan: CloudPlan, budget: AlertBudget | None = None) -> tuple[Verdict, CloudTruth, float]:
     """The verdict on a plan's log with its assets listed, the truth, and seconds of the hunt, reading included."""
     truth = cloud_truth(plan)
     with tempfile.TemporaryDirectory() as folder:
@@ -60,6 +62,7 @@ def hunted(plan: CloudPlan) -> tuple[Verdict, CloudTruth, float]:
             version="",
             site="",
             assets=[asset.listed() for asset in truth.assets],
+            budget=budget,
         )
         verdict, _ = run_hunt(hunt, NOW, Watcher())
         return verdict, truth, time.monotonic() - started
@@ -72,15 +75,42 @@ def alerts_of(verdict: Verdict) -> list[Finding]:
 def honest(count: int) -> str:
     rows: list[list[object]] = []
     for seed in range(HONEST, HONEST + count):
-        verdict, _, seconds = hunted(CloudPlan(seed=seed, events_per_day=EVENTS_PER_DAY))
+        plan = CloudPlan(seed=seed, events_per_day=EVENTS_PER_DAY)
+        verdict, _, seconds = hunted(plan)
         alerts = alerts_of(verdict)
+        stricter = alerts_of(hunted(plan, BUDGET)[0]) if alerts else []
         told = "; ".join(finding.summary[:160] for finding in alerts) or "none"
         weak = len(verdict.findings) - len(alerts)
-        rows.append([seed, verdict.access_events, verdict.principals, len(alerts), weak, f"{seconds:.0f}", told])
+        row = [
+            seed,
+            verdict.access_events,
+            verdict.principals,
+            len(alerts),
+            len(stricter),
+            weak,
+            f"{seconds:.0f}",
+            told,
+        ]
+        rows.append(row)
         print(rows[-1], flush=True)
-    mean = sum(int(str(row[3])) for row in rows) / max(len(rows), 1)
-    heads = ["seed", "events", "principals", "alerts", "weak", "seconds", "alerts are about"]
-    return f"{table(heads, rows)}\n\nAlerts in an honest fortnight: {mean:.2f} on average (aim: at most 1)."
+    heads = [
+        "seed",
+        "events",
+        "principals",
+        "alerts",
+        f"with a budget of {BUDGET}",
+        "weak",
+        "seconds",
+        "alerts are about",
+    ]
+    counts = [int(str(row[3])) for row in rows]
+    kept = sum(int(str(row[4])) for row in rows)
+    said = (
+        f"Alerts in an honest fortnight: {sum(counts) / len(counts):.2f} on average, {max(counts)} at most (aim: "
+        f"one); more in {sum(n > 1 for n in counts)} of {len(counts)}. With a budget of {BUDGET}, of which half "
+        f"is for access logs: {kept} in {14 * len(counts)} days, where {7 * len(counts) / BUDGET.days:.1f} are allowed."
+    )
+    return f"{table(heads, rows)}\n\n{said}"
 
 
 def attacked(seeds: int) -> str:

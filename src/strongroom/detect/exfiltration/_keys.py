@@ -11,7 +11,7 @@ from strongroom.core.assets import Asset
 from strongroom.core.clock import format_time
 from strongroom.detect.signals import Severity
 
-from ._daily import Activity, Daily
+from ._daily import DAY_US, Activity, Daily
 from ._drafts import Draft, Reason, percent, raised
 from ._habits import PAST_DAYS, ROUTINE
 from ._screen import BULK
@@ -42,6 +42,7 @@ def find_keys(assets: Mapping[str, Asset], done: Activity, start: int, end: int)
     whoever reads, and only the other says that the vault was asked.
     """
     read = _days(done.reads)
+    begin = min((int(each.day.min()) for each in (done.reads, done.keys, done.releases) if len(each)), default=0)
     for keys, where in ((done.keys, "in the key service"), (done.releases, "from the vault")):
         taken = _days(keys)
         both = sorted(set(read) & set(taken))
@@ -53,7 +54,9 @@ def find_keys(assets: Mapping[str, Asset], done: Activity, start: int, end: int)
                 burst = bool(mine.events.max() > theirs.max(initial=0))
                 yield _draft(assets[asset], ("keys-without-reads", where), principal, mine, rest, burst=burst)
             reading = _paired(read[asset], taken[asset])
-            for principal, mine, rest in _unpaired(asset, done.reads, reading, [reading], start, end):
+            # A key that was taken on the day before a log begins is not in it.
+            told = max(start, (begin + NEAR_DAYS) * DAY_US)
+            for principal, mine, rest in _unpaired(asset, done.reads, reading, [reading], told, end):
                 if mine.share.sum() >= BULK:
                     yield _draft(assets[asset], ("reads-without-keys", where), principal, mine, rest)
 
