@@ -15,6 +15,7 @@ from rich.console import Console
 from strongroom.core.errors import StrongroomError
 from strongroom.core.records import Entry, Evidence, Finding
 from strongroom.detect.campaign import Watch
+from strongroom.detect.rules import Rules, curated_rules
 from strongroom.detect.signals import Severity, Signal
 from strongroom.detect.story import stories
 from strongroom.hunt import _live
@@ -86,6 +87,7 @@ class Site:
             command="strongroom hunt logs --watch",
             version="0",
             site="site",
+            rules=Rules(curated_rules().rules[:2]),  # what a search finds is said by `holds`
             record=self.recorded.append,
         )
         return LiveHunt(hunt, lambda: self.seconds)

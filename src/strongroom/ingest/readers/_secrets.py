@@ -24,12 +24,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = [
     "arguments_without_secrets",
@@ -164,6 +167,8 @@ _THREES = (
 
 def _numbered(text: bytes) -> npt.NDArray[np.int32]:
     """A number for each three bytes in a row, of shape (len(text) - 2,); the highest bit of a byte does not count."""
+    import numpy as np
+
     low = (np.frombuffer(text, np.uint8) & 127).astype(np.int32)
     numbers: npt.NDArray[np.int32] = low[:-2] << 14
     numbers |= low[1:-1] << 7
@@ -171,8 +176,14 @@ def _numbered(text: bytes) -> npt.NDArray[np.int32]:
     return numbers
 
 
-_TOLD = np.zeros(1 << 21, np.bool_)
-_TOLD[[int(_numbered(three)[0]) for three in _THREES]] = True
+@functools.cache
+def _wanted() -> npt.NDArray[np.bool_]:
+    """Which numbers are those of threes, of shape (1 << 21,)."""
+    import numpy as np
+
+    wanted = np.zeros(1 << 21, np.bool_)
+    wanted[[int(_numbered(three)[0]) for three in _THREES]] = True
+    return wanted
 
 
 def may_hold_secrets(raw: bytes) -> bool:
@@ -180,7 +191,7 @@ def may_hold_secrets(raw: bytes) -> bool:
     lowered = raw.lower()
     if (b"://" in lowered and b"@" in lowered) or _USUAL in lowered:
         return True
-    if len(lowered) < 3 or not _TOLD[_numbered(lowered)].any():
+    if len(lowered) < 3 or not _wanted()[_numbered(lowered)].any():
         return False
     return b"\\u00" in lowered or any(mark in lowered for mark in _MARKS)
 
