@@ -22,7 +22,7 @@ import numpy.typing as npt
 from strongroom.core.clock import format_time
 from strongroom.store import Store, microseconds
 
-__all__ = ["LEAST_EXPECTED", "MAX_GAPS", "STRAY_PAUSE", "STRAY_SHARE", "Span", "gaps", "span_of"]
+__all__ = ["LEAST_EXPECTED", "MAX_GAPS", "STRAY_MOST", "STRAY_PAUSE", "STRAY_SHARE", "Span", "gaps", "span_of"]
 
 LEAST_EXPECTED = 20.0
 """Records that a run of empty hours must lack. Were they independent, chance would lack 20 once in e^20 times; they
@@ -38,7 +38,9 @@ MAX_STREAMS = 1_000
 STRAY_PAUSE = 60
 """Days without any record that part strays from all others."""
 STRAY_SHARE = 0.001
-"""Of all records, what may be strays. More is an old log and no wrong clock."""
+"""Of all records, what may be strays, …"""
+STRAY_MOST = 100
+"""… and so many at most. More is another log and no wrong clock."""
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
 
@@ -67,7 +69,7 @@ def span_of(store: Store, events: Any) -> Span | None:
     counts = np.array([row["n"] for row in rows])
     pieces = np.split(np.arange(len(days)), np.flatnonzero(np.diff(days) > STRAY_PAUSE) + 1)
     held = [int(counts[piece].sum()) for piece in pieces]
-    few = [n <= STRAY_SHARE * sum(held) for n in held]
+    few = [n <= min(STRAY_SHARE * sum(held), STRAY_MOST) for n in held]
     kept = [piece for piece, stray in zip(pieces, few, strict=True) if not stray]
     first, last = int(days[kept[0][0]]), int(days[kept[-1][-1]])
     strays = int(counts[(days < first) | (days > last)].sum())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from strongroom.detect.coverage import MAX_GAPS, STRAY_PAUSE, gaps, span_of
+from strongroom.detect.coverage import MAX_GAPS, STRAY_MOST, STRAY_PAUSE, gaps, span_of
 from strongroom.store import ACCESS_EVENTS, Store
 
 HOUR = 3_600_000_000
@@ -107,6 +107,15 @@ def test_a_record_of_a_wrong_clock_is_told_and_left_out_of_the_span(tmp_path: Pa
     assert span is not None
     assert (span.start, span.end, span.strays) == (START * HOUR, (START + 14 * 24) * HOUR, 2)
     assert "2 access events" in span.sentence
+
+
+def test_a_small_new_log_beside_a_large_old_one_is_no_wrong_clock(tmp_path: Path) -> None:
+    store = stored(tmp_path, {"1": range(5_000)}, each=24)
+    new = [{"time": (START + 24 * 400) * HOUR + i, "principal": "p"} for i in range(STRAY_MOST + 1)]
+    store.append_access_events([pa.RecordBatch.from_pylist(new, schema=ACCESS_EVENTS)])
+    span = span_of(store, store.access_events())
+    assert span is not None
+    assert (span.end, span.strays) == ((START + 24 * 401) * HOUR, 0)
 
 
 def test_an_old_log_beside_a_new_one_is_no_wrong_clock(tmp_path: Path) -> None:
