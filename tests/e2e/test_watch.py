@@ -23,13 +23,13 @@ from strongroom.store import Store
 
 CODE = "import sys; from strongroom.cli import main; sys.exit(main())"
 SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
-HONEST, CAMPAIGN, EACH, LIST = 100, 40, 60, 30
+HONEST, CAMPAIGN, EACH, LIST = 100, 40, 78, 30
 
 
 def lines(seed: int = 2) -> list[str]:
     """Honest accounts with four topics of their own each, and a campaign that works off thirty, in order of time.
 
-    It is one that every key of a site shows from 3,500 lines on.
+    Each of 25 keys of a site showed it by 8,000 of these 10,920 lines, most of them by 6,500.
     """
     rng = random.Random(seed)
 
