@@ -14,6 +14,7 @@ from strongroom.core.errors import StrongroomError, UsageError
 
 from ._assets import asset
 from ._demo import demo
+from ._export import export as _store_export  # noqa: F401 - adds its command to `store`
 from ._findings import explain, finding
 from ._hunt import hunt
 from ._ledger import Interrupted, ledger

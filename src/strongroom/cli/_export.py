@@ -11,9 +11,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from strongroom.core.errors import RecordError, StrongroomError, UsageError
+from strongroom.core.errors import RecordError, UsageError
 
-from ._options import SiteOption, check_writable, need_site, window_of
+from ._options import SiteOption, check_writable, need_site, whole_file, window_of
 from ._output import counting, print_notice
 from ._site import store
 
@@ -124,33 +124,12 @@ def _harmless(line: bytes) -> bytes:
 
 
 def _write(path: Path, lines: Iterable[bytes]) -> int:
-    """The file is there whole or not at all, an older one stays until then; a device or pipe is written to.
-
-    Returns how many lines were written. Raises StrongroomError for a full disk.
-    """
-    try:
-        target = path.resolve()
-        regular = target.is_file() or not target.exists()
-        temporary = target.with_name(f".{target.name}.part") if regular else target
-        try:
-            with temporary.open("wb") as file, _compressed(file, target.suffix.lower()) as sink:
-                count = 0
-                for line in lines:
-                    sink.write(line)
-                    count += 1
-            if regular:
-                temporary.replace(target)
-        except BaseException:  # Ctrl-C too
-            if regular:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
-            raise
-    except OSError as error:
-        raise StrongroomError(
-            f"the file cannot be written: {error.strerror or error}",
-            where=str(path),
-            next="check space and permissions",
-        ) from error
+    """Returns how many lines were written. Raises StrongroomError."""
+    count = 0
+    with whole_file(path) as file, _compressed(file, path.resolve().suffix.lower()) as sink:
+        for line in lines:
+            sink.write(line)
+            count += 1
     return count
 
 

@@ -12,7 +12,6 @@ from strongroom.core.clock import now
 from strongroom.core.errors import InputError
 from strongroom.core.ids import check_id
 
-from . import _export as _store_export  # noqa: F401 - adds its command to `store`
 from ._options import Json, SiteOption, need_site, window_of
 from ._output import print_facts, print_json, print_table, tame
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ from strongroom.core.errors import InputError, StrongroomError, UsageError
 if TYPE_CHECKING:
     from strongroom.site import Site
 
-__all__ = ["Json", "SiteOption", "check_writable", "given_site", "need_site", "window_of", "write_output"]
+__all__ = ["Json", "SiteOption", "check_writable", "given_site", "need_site", "whole_file", "window_of", "write_output"]
 
 EARLIEST, LATEST = 0, 7_258_118_400_000_000
 """1970 and 2200, in microseconds since 1970."""
@@ -88,34 +88,39 @@ def check_writable(path: Path | None, option: str) -> None:
 
 
 def write_output(path: Path, text: str | Iterable[str]) -> int:
+    """Writes text to a `whole_file`. Returns how many pieces of it were written. Raises StrongroomError."""
+    count = 0
+    with whole_file(path) as file:
+        for piece in [text] if isinstance(text, str) else text:
+            file.write(piece.encode())
+            count += 1
+    return count
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A regular file is there whole or not at all, an older one stays until then; a device or pipe is written to.
 
-    Returns how many pieces of text were written.
+    Raises StrongroomError where it cannot be written, such as on a full disk.
     """
-    pieces = [text] if isinstance(text, str) else text
     try:
         target = path.resolve()
         if target.exists() and not target.is_file():
-            return _write(target, pieces)
+            with target.open("wb") as file:
+                yield file
+            return
         temporary = target.with_name(f".{target.name}.part")
         try:
-            count = _write(temporary, pieces)
+            with temporary.open("wb") as file:
+                yield file
             temporary.replace(target)
-        except OSError:
+        except BaseException:  # Ctrl-C too
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
     except OSError as error:
         raise StrongroomError(
-            f"the file cannot be written: {error.strerror}", where=str(path), next="check space and permissions"
+            f"the file cannot be written: {error.strerror or error}",
+            where=str(path),
+            next="check space and permissions",
         ) from error
-    return count
-
-
-def _write(path: Path, pieces: Iterable[str]) -> int:
-    count = 0
-    with path.open("w", encoding="utf-8", newline="") as file:
-        for piece in pieces:
-            file.write(piece)
-            count += 1
-    return count

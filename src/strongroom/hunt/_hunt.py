@@ -29,6 +29,7 @@ from .circumstances import Circumstances, InputFile, Link, Picture
 __all__ = [
     "Hunt",
     "Watcher",
+    "accesses_of",
     "campaign_of",
     "circumstances_of",
     "remember",
@@ -118,19 +119,24 @@ def run_hunt(hunt: Hunt, now: int, watcher: Watcher) -> tuple[Verdict, Circumsta
     found = result.campaigns if result else []
     same = match([one.accounts for one in found], earlier)
     campaigns = [campaign_of(one, known, now, hunt.site) for one, known in zip(found, same, strict=True)]
-    accesses = search_access(
+    accesses = accesses_of(hunt, watcher.step)
+    verdict = verdict_of(result, campaigns, report, accesses, findings_of(accesses, hunt.store, now))
+    circumstances = circumstances_of(hunt, report, result, campaigns, now, time.monotonic() - started)
+    remember(hunt, report, verdict, now)
+    return verdict, circumstances
+
+
+def accesses_of(hunt: Hunt, progress: Callable[[str], None]) -> Accesses | None:
+    """What a hunt finds in the stored access events; None where there are none in its window."""
+    return search_access(
         hunt.store,
         hunt.assets,
         hunt.rules or curated_rules(),
         since=hunt.settings.since,
         until=hunt.settings.until,
         budget=hunt.half_budget,
-        progress=watcher.step,
+        progress=progress,
     )
-    verdict = verdict_of(result, campaigns, report, accesses, findings_of(accesses, hunt.store, now))
-    circumstances = circumstances_of(hunt, report, result, campaigns, now, time.monotonic() - started)
-    remember(hunt, report, verdict, now)
-    return verdict, circumstances
 
 
 def circumstances_of(

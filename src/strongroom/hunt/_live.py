@@ -20,14 +20,13 @@ import msgspec
 from strongroom.core.clock import format_time
 from strongroom.core.records import Campaign, Finding, Verdict
 from strongroom.detect.campaign import Found, Result, Spotted, Watch
-from strongroom.detect.rules import curated_rules
 from strongroom.detect.signals import SEVERITIES
 from strongroom.ingest import Follower, Progress
 from strongroom.store import Store
 
-from ._access import Accesses, findings_of, search_access
+from ._access import Accesses, findings_of
 from ._answer import ALERTS
-from ._hunt import Hunt, Watcher, campaign_of, circumstances_of, remember, store_findings, verdict_of
+from ._hunt import Hunt, Watcher, accesses_of, campaign_of, circumstances_of, remember, store_findings, verdict_of
 from ._remember import STORY, Earlier, EarlierStory, earlier_campaigns, match
 from .circumstances import Circumstances
 
@@ -164,15 +163,8 @@ class _AccessWatch:
     def search(self, now: int, progress: Callable[[str], None]) -> tuple[list[FindingEvent], bool]:
         """What is to be told, and whether the verdict is another than before. Raises StrongroomError."""
         hunt, started, before = self._hunt, self._clock(), self._gist()
-        self.accesses = search_access(
-            hunt.store,
-            hunt.assets,
-            hunt.rules or curated_rules(),
-            since=hunt.settings.since,
-            until=hunt.settings.until,
-            budget=hunt.half_budget,
-            progress=progress if not self._begun or self._took >= TELL_STEPS else lambda _: None,
-        )
+        tells = not self._begun or self._took >= TELL_STEPS
+        self.accesses = accesses_of(hunt, progress if tells else lambda _: None)
         self.look_again(now)
         if not self._begun and self.accesses is not None:
             self.files = hunt.store.info()["access_events"]["files"]

@@ -68,8 +68,8 @@ class Site:
         self.seconds, self.took, self.searches, self.lines = 0.0, 0.0, 0, 0
         self.recorded: list[Entry] = []
         self.failure: StrongroomError | None = None
-        self._real = _live.search_access
-        patch.setattr(_live, "search_access", self._search)
+        self._real = _live.accesses_of
+        patch.setattr(_live, "accesses_of", self._search)
 
     def _search(self, *given: Any, **more: Any) -> Accesses | None:
         self.searches += 1
