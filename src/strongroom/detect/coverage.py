@@ -31,6 +31,8 @@ LEAST_DAYS = 3
 """Working days, or days of weekends, below which an hour of the day is not compared with its likes."""
 WEEKEND = 2
 """Days in a row without a record that are usual."""
+LONGEST_SILENCE = 28 * 24
+"""Hours after a stream's last record in which it is missed: later it has ended, and that was told."""
 MAX_GAPS = 20
 """Gaps that are told one by one, the longest; the rest is counted."""
 MAX_STREAMS = 1_000
@@ -115,7 +117,8 @@ def _runs(hours: dict[int, int], horizon: int) -> Iterator[tuple[int, int, float
 
     `horizon`: the last hour in which any stream has something; it need not be over.
     """
-    first, last = min(hours), max(*hours, horizon - 1)
+    newest = max(hours)
+    first, last = min(hours), max(newest, min(horizon - 1, newest + LONGEST_SILENCE))
     counts: npt.NDArray[np.float64] = np.zeros(last - first + 1)
     for hour, n in hours.items():
         counts[hour - first] = n

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from strongroom.detect.coverage import MAX_GAPS, STRAY_MOST, STRAY_PAUSE, gaps, span_of
+from strongroom.detect.coverage import LONGEST_SILENCE, MAX_GAPS, STRAY_MOST, STRAY_PAUSE, gaps, span_of
 from strongroom.store import ACCESS_EVENTS, Store
 
 HOUR = 3_600_000_000
@@ -87,6 +87,12 @@ def test_a_stream_that_ends_while_others_go_on_has_its_gap_told(tmp_path: Path) 
     (told,) = gaps(store, store.access_events())
     assert "of 1 " in told
     assert "(95 hours)" in told  # the last hour of the other need not be over
+
+
+def test_a_stream_that_ended_long_ago_is_missed_for_four_weeks(tmp_path: Path) -> None:
+    store = stored(tmp_path, {"1": range(10 * 24), "2": range(0, 100 * 24, 3)})
+    (told,) = gaps(store, store.access_events())
+    assert f"({LONGEST_SILENCE} hours)" in told
 
 
 def test_a_gap_that_is_most_of_a_log_is_no_measure_for_itself(tmp_path: Path) -> None:
