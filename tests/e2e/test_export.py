@@ -199,7 +199,7 @@ def test_ctrl_c_ends_it_without_a_file(tmp_path: Path) -> None:
     ]
     Store(tmp_path / "site" / "store").append_access_events([pa.RecordBatch.from_pylist(many, schema=ACCESS_EVENTS)])
     going = start("store", "export", "--site", "site", "-o", "o.jsonl.gz", cwd=tmp_path)
-    until((tmp_path / ".o.jsonl.gz.part").exists)
+    until(lambda: any(tmp_path.glob(".*.part")))
     going.send_signal(signal.SIGINT)
     _, told = going.communicate(timeout=60)
     assert (going.returncode, told) == (130, b"interrupted\n")
@@ -238,3 +238,23 @@ def test_explain_as_json_gives_the_account_of_the_same_name_too(tmp_path: Path) 
     assert "exchanges:" in text
     assert "access events:" in text
     run("explain", "nobody", "--site", "site", "--json", cwd=tmp_path, code=3)
+
+
+def test_a_log_that_was_named_from_elsewhere_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    write(tmp_path / "logs" / "a.json", honest())
+    hunted(tmp_path, "logs/a.json", "site", code=0)
+    before = (tmp_path / "logs" / "a.json").read_bytes()
+    refused = run("store", "export", "-o", "a.json", "--site", "../site", cwd=tmp_path / "logs", code=2)
+    assert b"this is one of the logs" in refused.stderr
+    assert (tmp_path / "logs" / "a.json").read_bytes() == before
+
+
+def test_a_link_that_waits_is_not_followed_and_the_mode_stays(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / ".o.jsonl.part").symlink_to("victim")
+    (tmp_path / "o.jsonl").touch(mode=0o600)
+    _export._write(tmp_path / "o.jsonl", [b"{}\n"])
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert (tmp_path / "o.jsonl").read_bytes() == b"{}\n"
+    assert (tmp_path / "o.jsonl").stat().st_mode & 0o777 == 0o600

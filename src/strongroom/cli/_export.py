@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from strongroom.core.errors import RecordError, UsageError
 
 from ._options import SiteOption, check_writable, need_site, whole_file, window_of
-from ._output import counting, print_notice
+from ._output import counting, harmless, print_notice
 from ._site import store
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ ROWS = 4_096
 """Rows that are turned into events at a time: with 200 fields each some 100 MB as Python's objects."""
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _OTHERS = (".parquet", ".csv", ".bz2", ".xz", ".zip")
-# JSON may hold these as they are, and a terminal or an editor that shows a line would obey them: DEL and C1 controls,
-# ends of a line that are not "\n", and what turns the direction of writing.
-_STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 @store.command("export")
@@ -85,9 +81,16 @@ def _check_output(opened: Site, out: Path) -> None:
     if out.is_file():
         events = opened.store.access_events()
         for source in opened.store.table(events.select("source").distinct())["source"].to_pylist():
-            with contextlib.suppress(OSError, ValueError):  # it may be gone, an address, or named from elsewhere
-                if source and out.samefile(source):
-                    raise UsageError("this is one of the logs", where=where, next="name another file")
+            if source and _may_be(source, out):
+                raise UsageError("this is one of the logs", where=where, next="name another file")
+
+
+def _may_be(source: str, out: Path) -> bool:
+    """Whether a log that was read is the file `out`. One named from elsewhere may be each that has its name."""
+    with contextlib.suppress(OSError, ValueError):  # it may be gone, or an address
+        if out.samefile(source):
+            return True
+    return not Path(source).is_absolute() and "://" not in source and Path(source).name == out.resolve().name
 
 
 def _lines(opened: Site, events: Any, progress: Callable[[int], None], left_out: dict[str, int]) -> Iterator[bytes]:
@@ -105,22 +108,11 @@ def _lines(opened: Site, events: Any, progress: Callable[[int], None], left_out:
     for batch in opened.store.batches(named.mutate(time=microseconds(named.time)), rows=ROWS):
         for row in batch.to_pylist():
             try:
-                yield _harmless(encode(stored_activity(row))) + b"\n"
+                yield harmless(encode(stored_activity(row))) + b"\n"
             except RecordError as error:
                 left_out[error.message] = left_out.get(error.message, 0) + 1
         done += batch.num_rows
         progress(done)
-
-
-def _harmless(line: bytes) -> bytes:
-    """The same JSON with what could steer a terminal as escapes; it can stand in strings alone.
-
-    >>> _harmless('{"a":"\\x9b31m"}'.encode())
-    b'{"a":"\\\\u009b31m"}'
-    """
-    if line.isascii() and b"\x7f" not in line:
-        return line
-    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode()).encode()
 
 
 def _write(path: Path, lines: Iterable[bytes]) -> int:

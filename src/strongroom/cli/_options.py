@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -109,9 +110,12 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             with target.open("wb") as file:
                 yield file
             return
-        temporary = target.with_name(f".{target.name}.part")
+        # Under a name that nobody can foresee: in a directory that others may write to, a link could wait there.
+        number, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+        temporary = Path(name)
         try:
-            with temporary.open("wb") as file:
+            with open(number, "wb") as file:  # noqa: PTH123 - it is open already
+                os.fchmod(number, _mode(target))
                 yield file
             temporary.replace(target)
         except BaseException:  # Ctrl-C too
@@ -124,3 +128,12 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             where=str(path),
             next="check space and permissions",
         ) from error
+
+
+def _mode(target: Path) -> int:
+    """Of the file that is replaced, or as one is made anew."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -5,6 +5,7 @@ Results go to stdout, all else to stderr. With `--json` stdout holds one JSON do
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -41,11 +42,27 @@ def stdout() -> Console:
     return Console(markup=False, highlight=False, emoji=False)
 
 
+# JSON may hold these as they are, and a terminal or an editor that shows a line would obey them: DEL and C1 controls,
+# ends of a line that are not "\n", and what turns the direction of writing.
+_STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def harmless(json: bytes) -> bytes:
+    """The same JSON with what could steer a terminal as escapes; it can stand in strings alone.
+
+    >>> harmless('{"a":"\\x9b31m"}'.encode())
+    b'{"a":"\\\\u009b31m"}'
+    """
+    if json.isascii() and b"\x7f" not in json:
+        return json
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", json.decode()).encode()
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout, indented for people on a terminal."""
     import msgspec
 
-    text = msgspec.json.encode(value)
+    text = harmless(msgspec.json.encode(value))
     if sys.stdout.isatty():
         text = msgspec.json.format(text, indent=2)
     sys.stdout.write(text.decode() + "\n")
@@ -84,7 +101,7 @@ def print_error(error: StrongroomError, *, json: bool) -> None:
 
         # A name that is no UTF-8 must not turn an error into a crash.
         told = {name: text.encode(errors="replace").decode() for name, text in error.as_dict()["error"].items()}
-        sys.stderr.write(msgspec.json.encode({"error": told}).decode() + "\n")
+        sys.stderr.write(harmless(msgspec.json.encode({"error": told})).decode() + "\n")
         return
     sys.stderr.write(f"strongroom: {tame(error.message)}\n")
     if error.where:

@@ -13,7 +13,7 @@ from strongroom.core.clock import now, parse_duration
 from strongroom.core.errors import StrongroomError, UsageError
 
 from ._options import write_output
-from ._output import print_error, print_notice, stdout, tame, watching
+from ._output import harmless, print_error, print_notice, stdout, tame, watching
 
 if TYPE_CHECKING:
     from strongroom.core.records import Entry
@@ -150,7 +150,7 @@ def _print_line(event: CampaignEvent | FindingEvent | CycleEvent) -> None:
     """One JSON document on one line, on a terminal too."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
+    sys.stdout.write(harmless(msgspec.json.encode(event)).decode() + "\n")
 
 
 def _line(summary: CycleEvent) -> str:

@@ -12,8 +12,10 @@ from typing import Literal
 
 from strongroom.core.records import Evidence
 
-__all__ = ["PAUSE", "PHASES", "SEVERITIES", "Phase", "Severity", "Signal", "begins_of"]
+__all__ = ["ANONYMOUS", "PAUSE", "PHASES", "SEVERITIES", "Phase", "Severity", "Signal", "begins_of"]
 
+ANONYMOUS = frozenset({"unknown", "unauthenticated", "anonymous", "system:anonymous", "nobody"})
+"""Principals that are whoever: what is tied to them is tied to nobody."""
 PAUSE = 7 * 86_400_000_000
 """What comes again after so long a pause begins anew, microseconds: a week has every habit of a week."""
 
@@ -68,17 +70,18 @@ class Signal:
     sessions: frozenset[str] = frozenset()
     addresses: frozenset[str] = frozenset()
     resources: frozenset[str] = frozenset()
-    asset: str = ""
-    """The listed asset that it is about, where it is about one."""
+    assets: frozenset[str] = frozenset()
+    """The listed assets that it is about, as far as its resources say."""
     why: str = ""
     """Why it matters, in a sentence or two."""
     evidence: list[Evidence] = field(default_factory=list)
     recommended: list[str] = field(default_factory=list)
 
     @property
-    def observed(self) -> str:
-        """What it says, whoever it is about: `detector:kind`, and the asset."""
-        return ":".join(filter(None, (self.detector, self.kind, self.asset)))
+    def observed(self) -> list[str]:
+        """What it says, whoever it is about: `detector:kind`, or that with each asset."""
+        what = f"{self.detector}:{self.kind}"
+        return [f"{what}:{asset}" for asset in sorted(self.assets)] or [what]
 
 
 def begins_of(times: Iterable[int]) -> tuple[int, ...]:

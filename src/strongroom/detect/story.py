@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from strongroom.core.clock import format_time
 from strongroom.core.records import Evidence, Strength
 
-from .signals import PHASES, SEVERITIES, Severity, Signal, begins_of
+from .signals import ANONYMOUS, PHASES, SEVERITIES, Severity, Signal, begins_of
 
 __all__ = ["ALERT", "CHAIN", "COMMON", "CROWD", "HIGHEST", "PERIOD", "WEAK", "WEIGHTS", "Story", "bar_for", "stories"]
 
@@ -53,8 +53,6 @@ COMMON = 3
 """Stories in which a kind of signal comes as severely, from which on it counts as one step less severe."""
 CROWD = 3
 """An address from which more principals act ties none of them."""
-ANONYMOUS = frozenset({"unknown", "unauthenticated", "anonymous", "system:anonymous", "nobody"})
-"""Principals that are whoever: what is tied to them is tied to nobody."""
 MAX_EVIDENCE = 40
 """Signals that one finding shows, the most severe; the rest is counted."""
 _HOUR = 3_600_000_000
@@ -163,7 +161,7 @@ class Story:
     @property
     def observed(self) -> list[str]:
         """What its signals say, each once, in alphabetical order."""
-        return sorted({signal.observed for signal in self.signals})
+        return sorted({what for signal in self.signals for what in signal.observed})
 
     def recommended(self) -> list[str]:
         """What to do, from the worst signal on, each once."""
@@ -206,11 +204,13 @@ def stories(
 
 def _without_customs(groups: list[list[Signal]]) -> list[list[Signal]]:
     """The groups, in which kinds that come as severely in several of them are one step less severe."""
-    worst = [_largest(group, _kind, lambda signal: SEVERITIES.index(signal.severity)) for group in groups]
+    reached: Counter[tuple[str, int]] = Counter()
+    for group in groups:
+        for kind, worst in _largest(group, _kind, lambda signal: SEVERITIES.index(signal.severity)).items():
+            reached.update((kind, severity) for severity in range(int(worst) + 1))
 
     def is_custom(signal: Signal) -> bool:
-        severity = SEVERITIES.index(signal.severity)
-        return sum(kinds.get(_kind(signal), -1) >= severity for kinds in worst) >= COMMON
+        return reached[_kind(signal), SEVERITIES.index(signal.severity)] >= COMMON
 
     return [[_lowered(one) if is_custom(one) else one for one in group] for group in groups]
 

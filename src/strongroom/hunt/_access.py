@@ -88,9 +88,9 @@ def search_access(
     odd = find_anomalies(
         store, resolve(past, assets), start=start, end=end, budget=parse_budget(ODD), progress=progress
     )
-    signals += [*taken.signals, *odd.signals]
+    signals = [*_with_assets(store, past, assets, [*signals, *odd.signals]), *taken.signals]
     issued, crowds = _ties(store, past, signals)
-    bar = bar_for(budget.alerts, budget.days, seen["who"]) if budget else ALERT
+    bar = bar_for(budget.alerts, budget.days, _let_in(store, every)) if budget else ALERT
     told = stories(signals, issued=issued, crowds=crowds, bar=bar)
     return Accesses(
         events=seen["n"],
@@ -106,6 +106,28 @@ def search_access(
             *(_without_asset(store, resolved) if assets else []),
         ],
     )
+
+
+def _with_assets(store: Store, events: Any, assets: Sequence[Asset], signals: list[Signal]) -> list[Signal]:
+    """Signals that name resources, with the listed assets that these are of."""
+    named = sorted({resource for signal in signals for resource in signal.resources})
+    if not assets or not named:
+        return signals
+    resolved = resolve(events.filter(events.resource.isin(named)), assets)
+    found: dict[str, set[str]] = defaultdict(set)
+    pairs = resolved.filter(resolved.asset.notnull()).select("resource", "asset").distinct()
+    for row in store.table(pairs).to_pylist():
+        found[row["resource"]].add(row["asset"])
+    return [
+        replace(signal, assets=frozenset(name for each in signal.resources for name in found.get(each, ())))
+        for signal in signals
+    ]
+
+
+def _let_in(store: Store, events: Any) -> int:
+    """How many principals were let in: whoever is refused under invented names must not set what others are held to."""
+    mine = events.filter((events.outcome == "allowed") | events.outcome.isnull())
+    return int(store.table(mine.aggregate(n=mine.principal.nunique())).to_pylist()[0]["n"])
 
 
 def _stricter(budget: AlertBudget, bar: float) -> list[str]:

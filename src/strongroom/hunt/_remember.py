@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -153,11 +154,15 @@ Known = TypeVar("Known", bound=Group)
 def match(found: Sequence[Sequence[str]], earlier: Sequence[Known]) -> list[Known | None]:
     """For each group of accounts the earlier one that it is. No earlier one is two: most in common first."""
     pairs = []
+    named: dict[str, list[int]] = defaultdict(list)
+    for number, other in enumerate(earlier):
+        for account in other.accounts:
+            named[account].append(number)
     for place, accounts in enumerate(found):
         own = set(accounts)
-        for number, other in enumerate(earlier):
-            common = len(own & other.accounts)
-            if common and common >= SAME * min(len(own), len(other.accounts)):
+        shared = Counter(number for account in own for number in named.get(account, ()))
+        for number, common in shared.items():
+            if common >= SAME * min(len(own), len(earlier[number].accounts)):
                 pairs.append((-common, place, number))
     matched: list[Known | None] = [None] * len(found)
     taken: set[int] = set()

@@ -235,3 +235,8 @@ def test_a_budget_raises_the_bar_and_never_lowers_it() -> None:
     (story,) = stories([signal()], bar=3.5)
     assert (story.alert, story.severity) == (False, "medium")
     assert told(signal(severity="critical"), bar=HIGHEST) == [["ann"]]
+
+
+def test_many_principals_take_time_in_proportion() -> None:
+    many = [signal(f"p{i}", "medium", f"k{i % 7}") for i in range(20_000)]
+    assert len(stories(many)) == 20_000

@@ -38,7 +38,8 @@ def signal(
     told = Evidence(f"rule {kind}", f"{kind} by {who}.", [who], "strong")
     return Signal(
         detector="rules/1", kind=kind, title=kind, principal=who, severity=severity, confidence=0.9,
-        techniques=[technique], phase="exfiltration", first=START, last=START, events=1, evidence=[told], asset=asset,
+        techniques=[technique], phase="exfiltration", first=START, last=START, events=1, evidence=[told],
+        assets=frozenset({asset} - {""}),
     )  # fmt: skip
 
 

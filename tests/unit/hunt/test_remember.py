@@ -39,7 +39,7 @@ def told(*principals: str, kind: str = "bulk-read", asset: str = "models/a") -> 
     signals = [
         Signal(
             detector="exfiltration/1", kind=kind, title="t", principal=principal, severity="high", confidence=0.5,
-            techniques=["T1530"], first=0, last=0, events=1, sessions=frozenset({"s"}), asset=asset,
+            techniques=["T1530"], first=0, last=0, events=1, sessions=frozenset({"s"}), assets=frozenset({asset}),
         )
         for principal in principals
     ]  # fmt: skip

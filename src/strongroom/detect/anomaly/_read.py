@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DAY", "MAX_EACH", "MAX_ROWS", "Counts", "Ints", "network_of", "read_counts", "tool_of"]
 
+MOST_BYTES = 1 << 43
+"""Of one event: a log can say anything, and a sum of what it says must not overflow."""
 MAX_EACH = 2000
 """Distinct combinations of action, outcome, asset, network and tool of one principal and day; later ones are cut."""
 MAX_ROWS = 2_000_000
@@ -171,7 +173,7 @@ def _columns(events: Any) -> Any:
         asset=events.asset.fill_null(""),
         client_address=events.client_address.fill_null(""),
         user_agent=events.user_agent.fill_null(""),
-        bytes=ibis.greatest(events.bytes.fill_null(0), 0),
+        bytes=ibis.greatest(ibis.least(events.bytes.fill_null(0), MOST_BYTES), 0),
     )
 
 

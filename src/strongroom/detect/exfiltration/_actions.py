@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["COPIES", "EVERYWHERE", "KEYS", "LISTS", "READS", "RELEASES", "SHARES", "WRITES", "allowed", "network"]
+__all__ = [
+    "COPIES",
+    "EVERYWHERE",
+    "KEYS",
+    "LISTS",
+    "LOOKS",
+    "READS",
+    "RELEASES",
+    "SHARES",
+    "WRITES",
+    "allowed",
+    "believable",
+    "network",
+]
 
 READS = frozenset(
     {
@@ -22,6 +35,8 @@ READS = frozenset(
 """Bytes of an asset leave where it lies."""
 WRITES = frozenset({"PutObject", "CompleteMultipartUpload", "storage.objects.create", "PutBlob", "HeadObject"})
 """What names an object of an asset without reading it; so that it is known to be there."""
+LOOKS = frozenset({"HeadObject"})
+"""Of these, what writes nothing."""
 EVERYWHERE = frozenset({"ListBuckets", "storage.buckets.list", "ListContainers"})
 """What places there are at all is listed."""
 LISTS = EVERYWHERE | {
@@ -40,6 +55,9 @@ KEYS = frozenset({"Decrypt", "ReEncrypt", "AsymmetricDecrypt"})
 """A key is used in the cloud's key service, perhaps by the object store for whoever reads."""
 RELEASES = frozenset({"OpenWeights"})
 """Our ledger has an entry: the vault released the key of a sealed asset."""
+
+MOST_BYTES = 1 << 43
+"""More than one read of an object gives: 8.8 TB."""
 
 _PRIVATE = (
     "^(10[.]|127[.]|169[.]254[.]|192[.]168[.]|172[.](1[6-9]|2[0-9]|3[01])[.]"
@@ -64,6 +82,11 @@ def allowed(events: Any, names: Iterable[str]) -> Any:
         principal=events.principal.fill_null("unknown"),
         resource=events.resource.fill_null(""),
     )
+
+
+def believable(count: Any) -> Any:
+    """Bytes of one event, MOST_BYTES at most: a log can say anything, and a sum of what it says must not overflow."""
+    return (count > MOST_BYTES).ifelse(MOST_BYTES, count)
 
 
 def network(address: Any) -> Any:

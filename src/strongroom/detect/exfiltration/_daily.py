@@ -17,13 +17,29 @@ import pyarrow as pa
 
 from strongroom.core.assets import Asset
 from strongroom.detect.assets import resolve
+from strongroom.detect.signals import ANONYMOUS
 from strongroom.store import Store, microseconds
 
-from ._actions import KEYS, READS, RELEASES, allowed, network
+from ._actions import KEYS, READS, RELEASES, allowed, believable, network
 
-__all__ = ["DAY_US", "Activity", "Daily", "Seen", "is_public", "read_daily", "read_seen", "role_of", "wider"]
+__all__ = [
+    "DAY_US",
+    "LEAST_PAUSE",
+    "THIN",
+    "Activity",
+    "Daily",
+    "Seen",
+    "is_public",
+    "read_daily",
+    "read_seen",
+    "role_of",
+    "stretches",
+    "wider",
+]
 
 DAY_US = 86_400_000_000
+THIN = 0.02
+LEAST_PAUSE = 10
 
 Int64s = npt.NDArray[np.int64]
 Strings = npt.NDArray[np.object_]
@@ -75,8 +91,8 @@ class Activity:
 class Seen:
     """Who came from which network, in all access events."""
 
-    begin: int
-    """The first day of all, since 1970."""
+    begins: Sequence[int]
+    """The first days, since 1970, of each stretch of days in which logs are there (`stretches`), in order."""
     first: Mapping[str, int]
     """The first day of each network, and of the wider one around it."""
     users: Mapping[str, set[str]]
@@ -85,6 +101,10 @@ class Seen:
     """By principal and network: on how many days."""
     roles: Mapping[str, Mapping[int, set[str]]]
     """By role and day: the public networks that it came from."""
+
+    def begin(self, day: int) -> int:
+        """The first day of the stretch that a day is in."""
+        return max((each for each in self.begins if each <= day), default=self.begins[0] if self.begins else 0)
 
 
 def role_of(principal: str) -> str:
@@ -122,7 +142,7 @@ def read_daily(store: Store, events: Any, assets: Mapping[str, Asset]) -> Activi
         "asset",
         "principal",
         "resource",
-        "bytes",
+        bytes=believable(table.bytes),
         micros=micros,
         day=(micros // DAY_US).cast("int64"),
         network=network(table.client_address),
@@ -152,14 +172,19 @@ def read_daily(store: Store, events: Any, assets: Mapping[str, Asset]) -> Activi
 
 
 def read_seen(store: Store, events: Any) -> Seen:
-    """Who came from where, whatever they did, refused or not."""
-    table = events.select(
+    """Who came from where, of whom the log says a name, and who were let in: whoever was refused without one, a scanner
+    or an intruder who prepares the ground, makes no network known."""
+    named = ~events.principal.fill_null("unknown").isin(sorted(ANONYMOUS))
+    let_in = events.filter(named, (events.outcome == "allowed") | events.outcome.isnull())
+    table = let_in.select(
         "client_address",
-        principal=events.principal.fill_null("unknown"),
-        day=(microseconds(events.time) // DAY_US).cast("int64"),
+        principal=let_in.principal.fill_null("unknown"),
+        day=(microseconds(let_in.time) // DAY_US).cast("int64"),
     )
     # Each address is looked at once.
     by_address = table.group_by("client_address", "principal", "day").aggregate(events=table.count())
+    per_day = by_address.group_by("day").aggregate(n=by_address.events.sum())
+    counts = {row["day"]: int(row["n"]) for row in store.table(per_day).to_pylist()}
     distinct = by_address.select("principal", "day", network=network(by_address.client_address)).distinct()
     rows = store.table(distinct.order_by("day", "principal", "network"))
     first: dict[str, int] = {}
@@ -174,7 +199,26 @@ def read_seen(store: Store, events: Any) -> Seen:
         own[row["network"]] = own.get(row["network"], 0) + 1
         if is_public(row["network"]):
             roles.setdefault(role_of(row["principal"]), {}).setdefault(row["day"], set()).add(row["network"])
-    return Seen(begin=min(first.values(), default=0), first=first, users=users, days=days, roles=roles)
+    return Seen(begins=stretches(counts), first=first, users=users, days=days, roles=roles)
+
+
+def stretches(counts: Mapping[int, int]) -> list[int]:
+    """The first day of each stretch of days of a log, from the number of events of each day.
+
+    A stretch ends with LEAST_PAUSE days or more on which less came than THIN of what comes on a usual day (half of all
+    events come on days with at least as much). So one old record, or a chain of them, makes no past.
+
+    >>> stretches({1: 1, 20: 900, 21: 1000, 22: 1000, 50: 800})
+    [20, 50]
+    """
+    if not counts:
+        return []
+    ordered = sorted(counts.values(), reverse=True)
+    usual = ordered[int(np.searchsorted(np.cumsum(ordered), sum(ordered) / 2))]
+    dense = [day for day in sorted(counts) if counts[day] >= THIN * usual]
+    return [
+        day for day, before in zip(dense, [None, *dense], strict=False) if before is None or day - before > LEAST_PAUSE
+    ]
 
 
 def _daily(rows: pa.Table, assets: Mapping[str, Asset]) -> Daily:

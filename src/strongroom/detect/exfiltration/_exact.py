@@ -19,7 +19,7 @@ from strongroom.core.assets import Asset
 from strongroom.detect.assets import resolve
 from strongroom.store import Store, microseconds
 
-from ._actions import READS, WRITES, allowed, network
+from ._actions import READS, WRITES, allowed, believable, network
 from ._daily import DAY_US
 
 __all__ = ["HOUR_US", "PART", "Cells", "Peak", "Suspect", "measure", "peak", "read_cells"]
@@ -122,7 +122,9 @@ def _cells(events: Any, suspects: Sequence[Suspect], assets: Iterable[Asset], st
     table = resolve(allowed(events, READS | WRITES), assets)
     table = table.filter(table.asset.isin(sorted({each.asset for each in suspects})))
     micros = microseconds(table.time)
-    table = table.select("asset", "principal", "resource", "bytes", "client_address", "what", micros=micros)
+    table = table.select(
+        "asset", "principal", "resource", "client_address", "what", bytes=believable(table.bytes), micros=micros
+    )
     daily = table.group_by("asset", "resource", "principal", day=table.micros // DAY_US).aggregate(
         bytes=table.bytes.sum().cast("int64")
     )

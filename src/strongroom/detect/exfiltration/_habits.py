@@ -112,7 +112,7 @@ class Habits:
 
     def past(self, asset: str, day: int) -> int:
         """Of how many days before `day` reads of an asset are known."""
-        return max(0, day - self._first.get(asset, day))
+        return max(0, day - max(self._first.get(asset, day), self._seen.begin(day)))
 
     def of(self, asset: str, principal: str, day: int, share: float, last: int = 0) -> Habit:
         """The habit when `share` of `asset` was read on `day`, or from then until the day `last`."""
@@ -164,7 +164,7 @@ class Habits:
         """Whether on half of the days in the week before on which somebody of a group came from a public network,
         somebody came from one that was new to all. In a log's first days everything is: these say nothing."""
         seen, days, fresh = self._seen, 0, 0
-        for each in range(max(day - PAST_DAYS, seen.begin + ROUTINE), day):
+        for each in range(max(day - PAST_DAYS, seen.begin(day) + ROUTINE), day):
             networks = self._group_networks(group).get(each, set())
             days += bool(networks)
             fresh += any(seen.first.get(network) == each for network in networks)
@@ -206,7 +206,7 @@ class Habits:
             around = wider(network)
             if self._varies(role_of(principal), day, wide=True):
                 return ""
-        if day - seen.begin >= PAST_DAYS:
+        if day - seen.begin(day) >= PAST_DAYS:
             return around if seen.first.get(around, day) > day - PAST_DAYS else ""
         days = seen.days.get(principal, {})
         once = seen.users.get(network, {principal}) == {principal} and days.get(network, 0) <= 1

@@ -104,7 +104,7 @@ def _signal(draft: Draft, rows: Sequence[Mapping[str, Any]]) -> Signal:
         first=draft.first,
         last=draft.last,
         events=draft.events,
-        asset=draft.asset.name,
+        assets=frozenset({draft.asset.name}),
         resources=frozenset(row["resource"] for row in mine if row["resource"]),
         why=draft.why,
         evidence=[

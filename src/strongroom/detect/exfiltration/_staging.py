@@ -16,7 +16,7 @@ from strongroom.detect.assets import resolve
 from strongroom.detect.signals import Severity
 from strongroom.store import Store, microseconds
 
-from ._actions import COPIES, READS, SHARES, WRITES, allowed, network
+from ._actions import COPIES, LOOKS, READS, SHARES, WRITES, allowed, network
 from ._daily import DAY_US, Daily, is_public
 from ._drafts import Draft, Reason, lasting, models_too, percent, raised
 from ._habits import ALIKE, PAST_DAYS, ROUTINE, Habits
@@ -40,6 +40,7 @@ _SHARED_WITH = (
     "requestParameters.createVolumePermission.add.items.userId",
     "requestParameters.launchPermission.add.items.userId",
     "requestParameters.createVolumePermission.add.items.group",
+    "requestParameters.launchPermission.add.items.group",
 )
 _WHY = "A copy in another place is outside of what guards the asset, and can be taken from there unseen."
 
@@ -144,7 +145,7 @@ def _regular(
     """
     days: dict[tuple[str, str], set[int]] = defaultdict(set)
     for (asset, principal, place), rows in grouped.items():
-        days[principal, place] |= {row["day"] for row in rows if row["objects"] >= ALIKE * known[asset]}
+        days[principal, place] |= {row["day"] for row in rows if 0 < ALIKE * known[asset] <= row["objects"]}
     return {at for at, own in days.items() if len(own) >= ROUTINE and max(own) - min(own) >= PAST_DAYS}
 
 
@@ -152,7 +153,7 @@ def _users(store: Store, events: Any, places: list[str]) -> dict[str, set[str]]:
     """Everybody who wrote to a place or copied into it."""
     found: dict[str, set[str]] = defaultdict(set)
     if places:
-        table = allowed(events, WRITES | COPIES)
+        table = allowed(events, (WRITES - LOOKS) | COPIES)
         table = table.select("principal", place=table.resource.re_extract("^arn:[^:]*:s3:::[^/]+", 0))
         for row in store.table(table.filter(table.place.isin(places)).distinct()).to_pylist():
             found[row["place"]].add(row["principal"])
@@ -279,7 +280,7 @@ def _openings(store: Store, events: Any, assets: Mapping[str, Asset]) -> list[di
         "organization",
         micros=microseconds(table.time),
         made=ibis.coalesce(*(table.fields.get(name) for name in _MADE)),
-        accounts=ibis.coalesce(*(table.fields.get(name) for name in _SHARED_WITH)),
+        accounts=ibis.array([table.fields.get(name).fill_null("") for name in _SHARED_WITH]).join("\x1f"),
     )
     rows: list[dict[str, Any]] = store.table(chosen.order_by("micros", "resource").limit(MOST_SHARES)).to_pylist()
     return rows

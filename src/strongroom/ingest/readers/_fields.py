@@ -41,7 +41,8 @@ MAX_LEVELS = 24
 
 _SECRET_NAME = re.compile(
     r"(?:password|passwd|pwd|passphrase|secret|token|authorization|private_?key|private_?key_?data|plaintext"
-    r"|secret_?(?:access_?)?key|secret_?(?:string|binary|text|value)|connection_?string|(?:account|shared|api)_?key)$",
+    r"|secret_?(?:access_?)?key|secret_?(?:string|binary|text|value)|connection_?string|(?:account|shared|api|auth)[-_]?key"
+    r"|x-amz-signature|(?<![a-z])pass)$",
     re.IGNORECASE,
 )
 _UNCLEAN = re.compile(r"[\x00\x1f]")

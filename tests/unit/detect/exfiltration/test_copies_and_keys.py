@@ -141,3 +141,10 @@ def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
     assert "no read is recorded of acme/m" in text
     (text,) = World(Asset(name="acme/m", places=["s3://weights"], classification="public")).find(tmp_path).not_examined
     assert "nothing to look for" in text
+
+
+def test_bytes_that_no_read_can_have_overflow_nothing(tmp_path: Path) -> None:
+    world = World().usual()
+    for number in range(20):
+        world.event(15, "liar", "GetObject", f"arn:aws:s3:::weights/m/{number}", bytes=1 << 62)
+    world.signals(tmp_path)

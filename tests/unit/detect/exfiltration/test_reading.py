@@ -192,3 +192,26 @@ def test_only_what_is_in_the_window_is_judged_and_the_rest_is_the_past(tmp_path:
     world.reads(9.5, EVE, range(SHARDS), hours=3, client_address=OUTSIDE)
     assert told(world.signals(tmp_path / "a", start=14)) == []
     assert told(world.signals(tmp_path / "b", start=9, end=10)) == [("bulk-read", EVE, "high")]
+
+
+@pytest.mark.parametrize("old", [[-20.0], [-59.0 * n for n in range(1, 20)]], ids=["one", "a chain"])
+def test_old_records_make_no_past(tmp_path: Path, old: list[float]) -> None:
+    """What comes from a new network in a log's first days is not new because of a record from long before."""
+    world = World()
+    for time in old:
+        world.event(time, "somebody", "DescribeImages", None, client_address=OFFICE)
+    for day in range(3):
+        world.reads(day, BACKUP, range(SHARDS))
+    world.reads(3, EVE, range(SHARDS), client_address=OUTSIDE)
+    assert [signal.severity for signal in world.signals(tmp_path) if signal.severity in ("high", "critical")] == []
+
+
+@pytest.mark.parametrize(
+    ("principal", "outcome"), [("anonymous", "refused"), ("anonymous", "allowed"), (EVE, "refused")]
+)
+def test_whoever_is_not_let_in_makes_no_network_known(tmp_path: Path, principal: str, outcome: str) -> None:
+    world = World().usual()
+    world.event(2, principal, "GetObject", shard(0), client_address=OUTSIDE, outcome=outcome)
+    world.reads(15, EVE, range(SHARDS), client_address=OUTSIDE)
+    (found,) = [signal for signal in world.signals(tmp_path) if signal.kind == "bulk-read" and signal.principal == EVE]
+    assert found.severity == "high"
