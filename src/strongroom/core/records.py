@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 __all__ = [
+    "ANONYMOUS",
     "FIELD_COLUMNS",
     "AccessEvent",
     "Campaign",
@@ -71,6 +72,10 @@ class Exchange(msgspec.Struct, gc=False):
     payment_digest: str = ""
     email_domain: str = ""
     country: str = ""
+
+
+ANONYMOUS = frozenset({"unknown", "unauthenticated", "anonymous", "system:anonymous", "nobody"})
+"""Principals that are whoever, wherever that is: what is tied to them is tied to nobody."""
 
 
 class LoggedAccess(msgspec.Struct, gc=False):

@@ -12,10 +12,8 @@ from typing import Literal
 
 from strongroom.core.records import Evidence
 
-__all__ = ["ANONYMOUS", "PAUSE", "PHASES", "SEVERITIES", "Phase", "Severity", "Signal", "begins_of"]
+__all__ = ["PAUSE", "PHASES", "SEVERITIES", "Phase", "Severity", "Signal", "begins_of"]
 
-ANONYMOUS = frozenset({"unknown", "unauthenticated", "anonymous", "system:anonymous", "nobody"})
-"""Principals that are whoever: what is tied to them is tied to nobody."""
 PAUSE = 7 * 86_400_000_000
 """What comes again after so long a pause begins anew, microseconds: a week has every habit of a week."""
 

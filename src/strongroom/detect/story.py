@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from strongroom.core.clock import format_time
-from strongroom.core.records import Evidence, Strength
+from strongroom.core.records import ANONYMOUS, Evidence, Strength
 
-from .signals import ANONYMOUS, PHASES, SEVERITIES, Severity, Signal, begins_of
+from .signals import PHASES, SEVERITIES, Severity, Signal, begins_of
 
 __all__ = ["ALERT", "CHAIN", "COMMON", "CROWD", "HIGHEST", "PERIOD", "WEAK", "WEIGHTS", "Story", "bar_for", "stories"]
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from strongroom.core.assets import Asset
+from strongroom.core.records import ANONYMOUS
 from strongroom.detect.assets import resolve
-from strongroom.detect.signals import ANONYMOUS
 from strongroom.store import Store, microseconds
 
 from ._actions import KEYS, READS, RELEASES, allowed, believable, network

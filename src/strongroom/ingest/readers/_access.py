@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from strongroom.core.errors import RecordError
-from strongroom.core.records import LoggedAccess
+from strongroom.core.records import ANONYMOUS, LoggedAccess
 
 from ._fields import mark_cut
 from ._secrets import guarded, without_secrets
@@ -18,8 +18,6 @@ from ._values import MAX_NAME
 __all__ = ["finished_access", "local_name", "outcome_of", "outcome_of_status", "record_id"]
 
 _REFUSED = re.compile(r"access.?denied|unauthori[sz]ed|forbidden|not.?authori[sz]ed|permission|mfa", re.IGNORECASE)
-# Whoever has no name, wherever that is; `strongroom.detect` knows them by these.
-_NOBODY = frozenset({"unknown", "unauthenticated", "anonymous", "system:anonymous", "nobody"})
 _GLOBAL = re.compile(r"arn:|[^@]*@|[a-z][a-z0-9+.-]*://|key:[0-9a-f]{12}$|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 _MAX_PLACE = 255
 _MAX_ID = 256
@@ -58,7 +56,7 @@ def local_name(name: str, place: str) -> str:
     ('root@gpu-7', 'root', 'ann@example.org')
     """
     name, place = name.strip(), place.strip()[:_MAX_PLACE]
-    if not name or not place or name in _NOBODY or _GLOBAL.match(name):
+    if not name or not place or name in ANONYMOUS or _GLOBAL.match(name):
         return name
     name = guarded(name)
     return name if name.startswith("key:") else f"{name[: MAX_NAME - 1 - len(place)]}@{place}"
