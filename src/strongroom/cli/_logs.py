@@ -116,7 +116,7 @@ def passphrase_for(site: Site, file: Path | None) -> str:
 
 def read_passphrase(key: Path, file: Path | None) -> str:
     """What opens a key file; asked for on a terminal when it is sealed and no file was named."""
-    from strongroom.ledger import is_sealed
+    from strongroom.core.keyfile import is_sealed
 
     if file is not None:
         return _first_line(file)

@@ -14,7 +14,7 @@ from ._commit import Committed, Limits
 from ._compare import Comparison, View, compare
 from ._entry import MAX_INPUT_BYTES, RESERVED, canonicalise, check_entry, decode_entry, encode_entry
 from ._home import Home, Settings
-from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key
+from ._keys import KeyFile, NoteSigner, create_key, load_key
 from ._merkle import leaf_hash
 from ._notes import COSIGNATURE, ED25519, VerifierKey, check_name
 from ._open import AnotherSequencer, create_ledger, open_ledger, read_keys, storage_at
@@ -70,7 +70,6 @@ __all__ = [
     "create_ledger",
     "decode_entry",
     "encode_entry",
-    "is_sealed",
     "leaf_hash",
     "load_key",
     "open_checkpoint",

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
+from ..core.keyfile import is_sealed, sync_directory
 from ._anchoring import Anchoring
 from ._anchors import Anchor, Directory, GitRemote, WitnessAddress
 from ._commit import Limits
 from ._entry import encode_entry
-from ._keys import KeyFile, NoteSigner, create_key, is_sealed, load_key, sync_directory
+from ._keys import KeyFile, NoteSigner, create_key, load_key
 from ._notes import VerifierKey
 from ._open import KEYS, create_ledger, open_ledger, read_keys, storage_at
 from ._reader import LogReader, read_checkpoint

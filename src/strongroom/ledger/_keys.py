@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 import secrets
 from pathlib import Path
 
-from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomError
+from ..core.errors import IntegrityError, RefusedError
+from ..core.keyfile import read_private, write_private
 from ..core.ports import Signer
 from ._notes import COSIGNATURE, ED25519, SignatureLine, SigningKey, VerifierKey
 
-__all__ = ["KeyFile", "NoteSigner", "create_key", "is_sealed", "load_key", "sync_directory"]
+__all__ = ["KeyFile", "NoteSigner", "create_key", "load_key"]
 
-MAX_KEY_FILE_BYTES = 65_536
 _PRIVATE = re.compile(r"PRIVATE\+KEY\+([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
-_AGE = b"age-encryption.org/v1"
 
 
 class KeyFile:
@@ -54,46 +52,17 @@ def create_key(path: Path, name: str, *, type: int = ED25519, passphrase: str = 
     """Makes a key and its file, durably. Raises StrongroomError, also when there is a file already."""
     seed = seed or secrets.token_bytes(32)
     key = SigningKey(name, seed, type)
-    line = f"PRIVATE+KEY+{name}+{key.verifier.id.hex()}+{base64.b64encode(bytes([type]) + seed).decode()}\n".encode()
-    if passphrase:
-        import pyrage
-
-        line = pyrage.passphrase.encrypt(line, passphrase)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_directory(path.parent)
-    except OSError as error:
-        raise StrongroomError(f"the key cannot be written: {error.strerror}", where=str(path)) from error
+    material = base64.b64encode(bytes([type]) + seed).decode()
+    write_private(path, f"PRIVATE+KEY+{name}+{key.verifier.id.hex()}+{material}", passphrase=passphrase)
     return key
-
-
-def sync_directory(path: Path) -> None:
-    """The names in a directory are durable when it returns. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def is_sealed(path: Path) -> bool:
-    """Whether a passphrase is needed. Raises InputError when there is no key file."""
-    return _read(path).startswith(_AGE)
 
 
 def load_key(path: Path, *, passphrase: str = "") -> SigningKey:
     """Reads a key file. Raises InputError without one, RefusedError for the passphrase, IntegrityError."""
-    data = _read(path)
-    if data.startswith(_AGE):
-        data = _unseal(data, passphrase, path)
+    match = _PRIVATE.fullmatch(read_private(path, passphrase=passphrase))
     try:
-        match = _PRIVATE.fullmatch(data.decode().strip())
         material = base64.b64decode(match[3], validate=True) if match else b""
-    except (UnicodeDecodeError, binascii.Error):
+    except binascii.Error:
         match, material = None, b""
     if match is None or len(material) != 33 or material[0] not in (ED25519, COSIGNATURE):
         raise IntegrityError("this is no private key", where=str(path), next="restore it from a backup")
@@ -101,24 +70,3 @@ def load_key(path: Path, *, passphrase: str = "") -> SigningKey:
     if key.verifier.id.hex() != match[2]:
         raise IntegrityError("the key does not have the id that it says", where=str(path))
     return key
-
-
-def _unseal(data: bytes, passphrase: str, path: Path) -> bytes:
-    import pyrage
-
-    if not passphrase:
-        raise RefusedError("the key is sealed with a passphrase", where=str(path), next="give --passphrase-file FILE")
-    try:
-        return bytes(pyrage.passphrase.decrypt(data, passphrase))
-    except pyrage.DecryptError:
-        raise RefusedError("the passphrase does not open the key", where=str(path)) from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_KEY_FILE_BYTES)
-    except FileNotFoundError:
-        raise InputError("there is no key", where=str(path), next="make one: strongroom ledger init") from None
-    except OSError as error:
-        raise InputError(f"the key cannot be read: {error.strerror}", where=str(path)) from error

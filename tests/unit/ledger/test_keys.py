@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from strongroom.core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
-from strongroom.ledger import COSIGNATURE, ED25519, KeyFile, NoteSigner, create_key, is_sealed, load_key
+from strongroom.core.keyfile import is_sealed
+from strongroom.ledger import COSIGNATURE, ED25519, KeyFile, NoteSigner, create_key, load_key
 from strongroom.ledger._notes import Note as SignedNote
 from strongroom.ledger._notes import SigningKey, verify_note
 
