@@ -1,8 +1,7 @@
 """The Protocols through which mechanisms meet without importing each other.
 
-The ledger is a `Recorder`; its key files are a `Signer`, the part of a `KeyStore` that it needs. Nothing
-implements `Authorizer` and the whole `KeyStore` yet: the policy engine and the key service will. They stand here
-because their shapes are dear to change.
+The ledger is a `Recorder`; its key files are a `Signer`, the part of a `KeyStore` that it needs. The vault's key files
+are a whole `KeyStore`, until the key service is. Nothing implements `Authorizer` yet: the policy engine will.
 """
 
 from __future__ import annotations
@@ -34,12 +33,17 @@ class Signer(Protocol):
     """Holds signing keys; callers get signatures, never keys."""
 
     def sign(self, key: str, message: bytes) -> bytes:
-        """Ed25519 signature of `message` under the key named `key`. Raises StrongroomError."""
+        """Signature of `message` under the key named `key`, in that key's scheme: Ed25519 for the ledger's keys,
+        ECDSA on P-256 for those that sign manifests. Raises StrongroomError."""
         ...
 
 
 class KeyStore(Signer, Protocol):
     """Holds private keys of every kind."""
+
+    def holds(self, key: str) -> bool:
+        """Whether the key named `key` may be held here; nothing is asked of anybody to find out."""
+        ...
 
     def unwrap(self, key: str, wrapped: bytes, context: bytes) -> bytes:
         """The data key that was wrapped for `key`. Raises RefusedError or IntegrityError."""

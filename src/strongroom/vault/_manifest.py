@@ -28,7 +28,7 @@ import msgspec
 from ..core.clock import parse_time
 from ..core.errors import InputError, IntegrityError, StrongroomError, UsageError
 from ..core.ids import check_asset_name
-from .floe import HEADER_BYTES
+from .floe import HEADER_BYTES, segment_length_of
 
 __all__ = [
     "FILES",
@@ -58,15 +58,17 @@ MAX_RECIPIENTS = 64
 MAX_KEYS = 1_000
 """Object keys: one for each time that sealing began or was continued."""
 MAX_NAME_BYTES, MAX_PART_BYTES, MAX_PARTS = 1024, 250, 32
+MAX_SEGMENT_BYTES = 1 << 24
+"""Of a file's segments; each reader holds a few."""
 MAX_LENGTH = 1 << 60
 """Of a file's plaintext, in bytes."""
 WRAPPED_BYTES = 40
 """Of a data key: 32 bytes and the check value of AES key wrap."""
 MAX_WRAPPED_BYTES = 8192
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 IGNORED = [".git", ".gitattributes", ".github", ".gitignore", SIGNATURE]
 """What OMS leaves out by default, and the signature itself; ours lie below `files/`, where nothing is left out."""
+_MARKER_DIGEST = hashlib.sha256(MARKER_TEXT).hexdigest()
 _OBJECT = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -124,7 +126,7 @@ class Manifest(msgspec.Struct, frozen=True):
     @property
     def root_digest(self) -> str:
         """`sha256:…` over all resources (OMS 1.0, section 6.5.1). It stays when recipients change."""
-        return f"sha256:{_root(_resources(self))}"
+        return f"sha256:{_root(self)}"
 
 
 def place_of(name: str) -> str:
@@ -217,8 +219,10 @@ class _Subject(msgspec.Struct):
 class _Statement(msgspec.Struct):
     type: str = msgspec.field(name="_type")
     subject: list[_Subject]
-    predicate_type: Literal["https://model_signing/signature/v1.0"] = msgspec.field(name="predicateType")
     predicate: _Predicate
+    predicate_type: Literal["https://model_signing/signature/v1.0"] = msgspec.field(
+        name="predicateType", default="https://model_signing/signature/v1.0"
+    )
 
 
 _encoder = msgspec.json.Encoder()
@@ -230,13 +234,11 @@ _object_note = msgspec.json.Decoder(_ObjectNote)
 def encode_statement(manifest: Manifest) -> bytes:
     """The statement to sign. Raises InputError, UsageError for a manifest that cannot be."""
     _check(manifest)
-    resources = _resources(manifest)
     statement = _Statement(
         type=STATEMENT_TYPE,
-        subject=[_Subject(name=manifest.line.rpartition("/")[2], digest={"sha256": _root(resources)})],
-        predicate_type=PREDICATE_TYPE,
+        subject=[_Subject(name=manifest.line.rpartition("/")[2], digest={"sha256": _root(manifest)})],
         predicate=_Predicate(
-            resources=resources,
+            resources=_resources(manifest),
             serialization=_Serialization(
                 method="files", hash_type="sha256", allow_symlinks=False, ignore_paths=sorted(IGNORED)
             ),
@@ -249,7 +251,7 @@ def _resources(manifest: Manifest) -> list[_Resource]:
     """Sorted by name, by code points (OMS 1.0, section 5.2.1)."""
     made = [_described(place_of(one.name), one.digest, _note_of(one)) for one in manifest.files]
     head = _ObjectNote(manifest.object, manifest.name, manifest.version, manifest.sealed_at, manifest.keys)
-    made.append(_described(MARKER, hashlib.sha256(MARKER_TEXT).hexdigest(), head))
+    made.append(_described(MARKER, _MARKER_DIGEST, head))
     return sorted(made, key=lambda resource: resource.name)
 
 
@@ -261,8 +263,9 @@ def _described(name: str, digest: str, note: Any) -> _Resource:
     return _Resource(name, digest, "sha256", {FORMAT: msgspec.Raw(_encoder.encode(note))})
 
 
-def _root(resources: Sequence[_Resource]) -> str:
-    return hashlib.sha256(b"".join(bytes.fromhex(one.digest) for one in resources)).hexdigest()
+def _root(manifest: Manifest) -> str:
+    digests = {place_of(one.name): one.digest for one in manifest.files} | {MARKER: _MARKER_DIGEST}
+    return hashlib.sha256(b"".join(bytes.fromhex(digests[name]) for name in sorted(digests))).hexdigest()
 
 
 def decode_statement(payload: bytes, where: Path | str) -> Manifest:
@@ -287,13 +290,13 @@ def _read(statement: _Statement) -> Manifest:
         raise IntegrityError("it is of another type, or lists digests in another way")
     resources = statement.predicate.resources
     marker = [one for one in resources if one.name == MARKER]
-    if len(marker) != 1 or marker[0].digest != hashlib.sha256(MARKER_TEXT).hexdigest():
+    if len(marker) != 1 or marker[0].digest != _MARKER_DIGEST:
         raise IntegrityError("it is no object of this version", next="upgrade Strongroom")
     head = _object_note.decode(marker[0].annotations.get(FORMAT, b""))
     files = [_file_of(one) for one in resources if one.name != MARKER]
     manifest = Manifest(head.object, head.name, head.version, head.sealed_at, head.keys, files)
     _check(manifest)
-    if len(statement.subject) != 1 or statement.subject[0].digest.get("sha256") != _root(_resources(manifest)):
+    if len(statement.subject) != 1 or statement.subject[0].digest.get("sha256") != _root(manifest):
         raise IntegrityError("its subject's digest is another than its files give")
     return manifest
 
@@ -329,6 +332,8 @@ def _check(manifest: Manifest) -> None:
         sound = 0 <= file.length <= MAX_LENGTH and 0 <= file.key < len(manifest.keys)
         if not sound or len(file.header) != HEADER_BYTES or len(file.wrapped) != WRAPPED_BYTES:
             raise InputError("a file's length, header or key cannot be one", where=file.name)
+        if segment_length_of(file.header, file.name) > MAX_SEGMENT_BYTES:
+            raise InputError(f"a segment of more than {MAX_SEGMENT_BYTES:,} bytes is not opened", where=file.name)
 
 
 def _check_recipients(wraps: Sequence[WrappedKey]) -> None:

@@ -1,0 +1,172 @@
+"""The door that every sealing and opening passes: who is let in, what goes on record, which keys answer.
+
+The vault knows neither policy nor ledger; what it needs of them are the Protocols of `core.ports` and `Versions`.
+A site gives its own door (`Site.door`); without one, as on a laptop that only opens what it was sent, keys come from
+files, nothing is recorded, and whoever opens is told so.
+"""
+
+from __future__ import annotations
+
+import getpass
+import importlib.metadata
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from ..core.clock import Clock, format_time, now
+from ..core.errors import IntegrityError, RefusedError, UsageError
+from ..core.ids import new_id
+from ..core.ports import Authorizer, KeyStore, Recorder
+from ..core.records import AccessEvent, Entry
+from ._keys import PublicKey
+from ._manifest import Manifest, WrappedKey, context_of
+from ._parts import Recipient
+from ._secret import Secret
+
+__all__ = ["ACTIONS", "ENTRY_POINTS", "Door", "Versions", "local_principal", "own_door"]
+
+ACTIONS = {
+    "seal": "encrypt files for recipients",
+    "open": "have the keys of a sealed object released",
+    "rekey": "change who may open a sealed object",
+}
+"""The Cedar actions of the vault."""
+MAX_RECORDED_BYTES = (1 << 53) - 1
+"""RFC 8785 knows no larger whole numbers."""
+ENTRY_POINTS = "strongroom.doors"
+"""Where an installation says which door a program that names none goes through."""
+
+
+def local_principal() -> str:
+    """The user of the operating system at this host, as logs of hosts name one."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname() or 'localhost'}"
+
+
+class Versions(Protocol):
+    """What a site knows of the versions of sealed objects that it has seen."""
+
+    def highest_version(self, line: str) -> tuple[int, str] | None:
+        """The highest version on record, and the digest of its manifest; None where there is none."""
+        ...
+
+    def record_version(self, line: str, version: int, digest: str) -> None:
+        """Puts a version on record, if it is higher than what is there."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """What one program may do with sealed objects, and who is told."""
+
+    keys: KeyStore
+    trusted: Sequence[PublicKey]
+    """Whose manifests are believed."""
+    signer: PublicKey | None = None
+    """Whose key in `keys` signs what is sealed."""
+    recipients: Sequence[Recipient] = ()
+    """For whom is sealed where nobody is named; one that is lost must not be the only one."""
+    authorizer: Authorizer | None = None
+    recorder: Recorder | None = None
+    versions: Versions | None = None
+    principal: str = field(default_factory=local_principal)
+    purpose: str = ""
+    notify: Callable[[str], None] = lambda text: None
+    """Is told what a person should know, such as that nothing is recorded."""
+    clock: Clock = now
+
+    def permit(self, action: str, asset: str, *, length: int, digest: str = "") -> None:
+        """Has the action decided and put on record, before any key is used (design.md, security rule 2).
+
+        Raises RefusedError, or what the recorder raises; then no key may be used.
+        """
+        time = self.clock()
+        event = AccessEvent(
+            id=new_id("evt", time),
+            time=format_time(time),
+            principal=self.principal,
+            action=action,
+            asset=asset,
+            asset_digest=digest,
+            outcome="allowed",
+            purpose=self.purpose,
+            bytes=min(length, MAX_RECORDED_BYTES),
+        )
+        if self.authorizer is not None:
+            event = self.authorizer.authorize(event)
+        if self.recorder is None:
+            self.notify(f"not recorded: {action} of {asset}; name a site with a ledger to have it on record")
+            return
+        body = msgspec.to_builtins(event)
+        self.recorder.append(Entry(type="strongroom.access/1", time=event.time, writer="strongroom", body=body))
+
+    def check_version(self, manifest: Manifest, digest: str, where: str) -> None:
+        """Raises IntegrityError for a version below the highest on record, or for another manifest of the same."""
+        if self.versions is None:
+            self.notify(f"cannot tell whether version {manifest.version} is the newest: no site was named")
+            return
+        known = self.versions.highest_version(manifest.line)
+        if known is not None and manifest.version < known[0]:
+            raise IntegrityError(
+                f"this is version {manifest.version} of {manifest.line}, and version {known[0]} was seen here before",
+                where=where,
+                next="somebody may have put an old copy in its place; find the newer one",
+            )
+        if known is not None and manifest.version == known[0] and digest != known[1]:
+            raise IntegrityError(
+                f"version {manifest.version} of {manifest.line} was seen here with another manifest",
+                where=where,
+                next="compare with the copy that was opened before",
+            )
+        if known is None or manifest.version > known[0]:
+            self.versions.record_version(manifest.line, manifest.version, digest)
+
+    def next_version(self, line: str) -> int:
+        """For what is sealed now."""
+        known = self.versions.highest_version(line) if self.versions else None
+        return known[0] + 1 if known else 1
+
+    def unwrap(self, wraps: Sequence[WrappedKey], manifest: Manifest) -> Secret:
+        """One object key. Raises RefusedError where no key of this door opens it, IntegrityError, StrongroomError."""
+        context = context_of(manifest.object, manifest.name)
+        refused: RefusedError | None = None
+        for one in wraps:
+            if not self.keys.holds(one.key):
+                continue
+            try:
+                return Secret(bytearray(self.keys.unwrap(one.key, one.wrapped, context)))
+            except RefusedError as error:
+                refused = error
+        raise refused or self.no_key(wraps)
+
+    def holds_any(self, wraps: Sequence[WrappedKey]) -> bool:
+        """Whether a key of one of these recipients may be held here."""
+        return any(self.keys.holds(one.key) for one in wraps)
+
+    def no_key(self, wraps: Sequence[WrappedKey]) -> RefusedError:
+        """The error for an object that was sealed to others."""
+        names = ", ".join(one.name for one in wraps)
+        return RefusedError(f"no key that opens it is held here; it was sealed to: {names}", next="ask one of them")
+
+    def need_signer(self) -> PublicKey:
+        """Raises UsageError where nobody signs."""
+        if self.signer is None:
+            raise UsageError(
+                "there is no key to sign with", next="make one: strongroom vault keys new NAME --kind p256"
+            )
+        return self.signer
+
+
+def own_door() -> Door:
+    """The door of this installation's site (STRONGROOM_SITE). Raises UsageError where none is installed."""
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        door: Door = point.load()()
+        return door
+    raise UsageError("Strongroom is not installed with its doors", next="give door=…, or install the package")

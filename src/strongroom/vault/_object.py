@@ -1,0 +1,179 @@
+"""Opening a sealed object. The steps are taken in this order, and each is a precondition of the next:
+
+1. `model.sig` is read, and its size is bounded;
+2. its signature is checked, against the keys of those who are trusted;
+3. the manifest is read and checked;
+4. its version is compared with the highest that the site has on record;
+5. the opening is decided, and put on record until that is durable;
+6. the object keys are unwrapped;
+7. of each file, when it is opened: length and header are compared with the manifest, and its final segment is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ..core.errors import InputError, IntegrityError
+from ._door import Door, own_door
+from ._file import OpenFile, Stream
+from ._keys import PublicKey
+from ._manifest import SIGNATURE, Manifest, SealedFile, decode_statement
+from ._secret import Secret
+from ._signing import verify
+
+__all__ = ["SealedObject", "Signed", "is_sealed_object", "open_object", "read_manifest", "split_path"]
+
+MAX_SIGNATURE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A manifest whose signature was checked."""
+
+    manifest: Manifest
+    signer: PublicKey
+    digest: str
+    """`sha256:…` of the signed statement."""
+
+
+def is_sealed_object(path: Path) -> bool:
+    """Whether a directory looks like one."""
+    return (path / SIGNATURE).is_file()
+
+
+def read_manifest(path: Path, trusted: Sequence[PublicKey]) -> Signed:
+    """Steps 1 to 3. Raises InputError where there is no object, RefusedError for a foreign signer, IntegrityError."""
+    where = path / SIGNATURE
+    try:  # 1
+        with where.open("rb") as file:
+            bundle = file.read(MAX_SIGNATURE_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            "there is no sealed object", where=str(path), next="name a directory that 'strongroom vault seal' made"
+        ) from None
+    except OSError as error:
+        raise InputError(f"the manifest cannot be read: {error.strerror}", where=str(where)) from error
+    if len(bundle) > MAX_SIGNATURE_BYTES:
+        raise IntegrityError(f"the manifest has more than {MAX_SIGNATURE_BYTES:,} bytes", where=str(where))
+    payload, signer = verify(bundle, trusted, str(where))  # 2
+    manifest = decode_statement(payload, where)  # 3
+    return Signed(manifest, signer, f"sha256:{hashlib.sha256(payload).hexdigest()}")
+
+
+def open_object(path: Path | str, *, door: Door | None = None, action: str = "open") -> SealedObject:
+    """Opens a sealed object: a `Tree` whose files are decrypted as they are read.
+
+    `door` is the site's own (STRONGROOM_SITE) unless given. Raises InputError, RefusedError, IntegrityError,
+    StrongroomError.
+    """
+    root = Path(path)
+    door = door or own_door()
+    signed = read_manifest(root, door.trusted)
+    manifest = signed.manifest
+    door.check_version(manifest, signed.digest, str(root))  # 4
+    for wraps in manifest.keys:
+        if not door.holds_any(wraps):
+            raise door.no_key(wraps)
+    door.permit(action, manifest.line, length=manifest.length, digest=manifest.root_digest)  # 5
+    keys: list[Secret] = []
+    try:
+        for wraps in manifest.keys:  # 6
+            keys.append(door.unwrap(wraps, manifest))  # noqa: PERF401 - those before one that fails are dropped
+    except BaseException:
+        for key in keys:
+            key.drop()
+        raise
+    return SealedObject(root, signed, keys)
+
+
+class SealedObject:
+    """A `Tree`: an object that was opened. Threads may share it; it is not pickled, as its keys are not."""
+
+    def __init__(self, root: Path, signed: Signed, keys: list[Secret]) -> None:
+        self.root = root
+        self.signed = signed
+        self.manifest = signed.manifest
+        self.object_keys = keys
+        self._files = {file.name: file for file in signed.manifest.files}
+
+    def names(self) -> Sequence[str]:
+        """See `Tree`."""
+        return sorted(self._files)
+
+    def length(self, name: str) -> int:
+        """See `Tree`."""
+        return self.entry(name).length
+
+    def entry(self, name: str) -> SealedFile:
+        """What the manifest says of a file. Raises InputError where there is none."""
+        if name not in self._files:
+            raise InputError("the object has no such file", where=f"{self.root}, {name}"[:300])
+        return self._files[name]
+
+    def key_of(self, file: SealedFile) -> Secret:
+        """The object key that wraps a file's data key."""
+        return self.object_keys[file.key]
+
+    def file(self, name: str) -> OpenFile:
+        """See `Tree`; step 7."""
+        entry = self.entry(name)
+        return OpenFile(self.root, entry, self.manifest.object, self.key_of(entry))
+
+    def open(self, name: str) -> io.BufferedReader:
+        """A file object, read-only and seekable."""
+        return Stream.buffered(self.file(name))
+
+    def close(self) -> None:
+        """Drops the keys; files that are open stay so."""
+        for key in self.object_keys:
+            key.drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def split_path(path: Path | str) -> tuple[Path, str]:
+    """A path into a sealed object, as the object's directory and the file's name in it ('' for the object itself).
+
+    The object need not be there yet: then its directory is the part that ends in `.sealed`, else the path itself.
+    """
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - links are not followed: the object's name is what was typed
+    for root in (whole, *whole.parents):
+        if is_sealed_object(root) or root.suffix == ".sealed":
+            return root, whole.relative_to(root).as_posix() if root != whole else ""
+    return whole, ""
+
+
+@contextlib.contextmanager
+def opened_file(path: Path | str, door: Door | None) -> Iterator[OpenFile]:
+    """One file of an object by its path; the only one of the object where the path names none."""
+    root, name = split_path(path)
+    with open_object(root, door=door) as sealed:
+        file = sealed.file(name or only_name(sealed))
+    with contextlib.closing(file):
+        yield file
+
+
+def only_name(sealed: SealedObject, suffix: str = "") -> str:
+    """The name of the only file (that ends in `suffix`). Raises InputError where there are several, or none."""
+    names = [name for name in sealed.names() if name.endswith(suffix)]
+    if len(names) != 1:
+        raise InputError(
+            f"the object has {len(names):,} files{' ending in ' + suffix if suffix else ''}, not one",
+            where=str(sealed.root),
+            next="name the file: OBJECT/NAME",
+        )
+    return names[0]

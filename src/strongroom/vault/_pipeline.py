@@ -1,0 +1,169 @@
+"""Bytes through a cipher, from one descriptor to another: encrypted or decrypted, and hashed meanwhile.
+
+A file's SHA-256 is one chain, and slower than all else, so a second thread hashes what the first has just encrypted or
+is about to decrypt, in batches of a few segments out of a ring of buffers; files go through side by side. Beside the
+ring (`RING * BATCH_SEGMENTS` segments) and as much plaintext nothing is held in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Callable
+
+from ..core.errors import StrongroomError
+from ._file import read_fully
+from .floe import HEADER_BYTES, Buffer, Cipher
+
+__all__ = ["Hasher", "decrypt_file", "encrypt_file", "write_fully"]
+
+BATCH_SEGMENTS = 4
+"""Segments that are read, encrypted, hashed and written together."""
+RING = 3
+"""Batches that are under way."""
+SMALL = 4 << 20
+"""Files up to so many bytes are hashed by the thread that encrypts them."""
+
+Read = Callable[[int, memoryview], None]
+"""Fills a buffer from an offset on, or raises."""
+Progress = Callable[[int], None]
+"""Is told how many more bytes of plaintext are done."""
+
+
+def write_fully(descriptor: int, data: Buffer) -> None:
+    """Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+class Hasher:
+    """SHA-256 in a thread of its own, or in the caller's; buffers come back through `take`."""
+
+    def __init__(self, size: int, *, threaded: bool) -> None:
+        self._digest = hashlib.sha256()
+        self._threaded = threaded
+        self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
+        for _ in range(RING if threaded else 1):
+            self._free.put(memoryview(bytearray(size)))
+        self._waiting: queue.SimpleQueue[tuple[memoryview, int] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, daemon=True) if threaded else None
+        if self._thread is not None:
+            self._thread.start()
+
+    def header(self, data: Buffer) -> None:
+        """Hashes a few bytes that come before all batches."""
+        self._digest.update(data)
+
+    def take(self) -> memoryview:
+        """A buffer that nobody reads any more."""
+        return self._free.get()
+
+    def give(self, buffer: memoryview, length: int) -> None:
+        """Hashes the first `length` bytes of a buffer; then it is free again."""
+        if self._threaded:
+            self._waiting.put((buffer, length))
+        else:
+            self._digest.update(buffer[:length])
+            self._free.put(buffer)
+
+    def finish(self) -> str:
+        """64 hexadecimal digits. The thread has ended when it returns."""
+        if self._thread is not None:
+            self._waiting.put(None)
+            self._thread.join()
+        return self._digest.hexdigest()
+
+    def _work(self) -> None:
+        while (batch := self._waiting.get()) is not None:
+            buffer, length = batch
+            self._digest.update(buffer[:length])
+            self._free.put(buffer)
+
+
+def encrypt_file(read: Read, length: int, cipher: Cipher, descriptor: int, *, threads: int, progress: Progress) -> str:
+    """Encrypts `length` bytes that `read` gives into a descriptor. Returns SHA-256 of what was written, in hexadecimal.
+
+    Raises what `read` raises, OSError for what cannot be written.
+    """
+    count, payload, size = cipher.segments(length), cipher.payload, cipher.segment_length
+    batch = min(BATCH_SEGMENTS, count)
+    plain = memoryview(bytearray(min(batch * payload, length)))
+    hasher = Hasher(min(batch * size, cipher.sealed_length(length)), threaded=threads > 1 and length > SMALL)
+    try:
+        write_fully(descriptor, cipher.header)
+        hasher.header(cipher.header)
+        for first in range(0, count, batch):
+            at = first * payload
+            view = plain[: min(batch * payload, length - at)]
+            read(at, view)
+            out, filled = hasher.take(), 0
+            for position in range(first, min(first + batch, count)):
+                part = view[(position - first) * payload : (position - first + 1) * payload]
+                filled += cipher.encrypt_segment_into(part, position, position == count - 1, out[filled:])
+            written = out[:filled]
+            hasher.give(out, filled)  # meanwhile it is written: both only read
+            write_fully(descriptor, written)
+            progress(len(view))
+    finally:
+        digest = hasher.finish()
+        plain[:] = bytes(len(plain))
+    return digest
+
+
+def decrypt_file(
+    source: int, cipher: Cipher, length: int, write: Callable[[memoryview], None], *, threads: int, progress: Progress
+) -> str:
+    """Decrypts all of a descriptor, handing out each batch. Returns SHA-256 of what was read, in hexadecimal.
+
+    Raises IntegrityError naming file, segment and offset, and what `write` raises.
+    """
+    count, payload, size = cipher.segments(length), cipher.payload, cipher.segment_length
+    batch = min(BATCH_SEGMENTS, count)
+    plain = memoryview(bytearray(min(batch * payload, length)))
+    hasher = Hasher(min(batch * size, cipher.sealed_length(length)), threaded=threads > 1 and length > SMALL)
+    try:
+        hasher.header(cipher.header)
+        total = cipher.sealed_length(length)
+        for first in range(0, count, batch):
+            start = HEADER_BYTES + first * size
+            sealed = hasher.take()
+            view = sealed[: min(batch * size, total - start)]
+            read_fully(source, view, start, cipher.name)
+            filled = 0
+            for position in range(first, min(first + batch, count)):
+                part = view[(position - first) * size : (position - first + 1) * size]
+                filled += cipher.decrypt_segment_into(part, position, position == count - 1, plain[filled:])
+            hasher.give(sealed, len(view))
+            write(plain[:filled])
+            progress(filled)
+    finally:
+        digest = hasher.finish()
+        plain[:] = bytes(len(plain))
+    return digest
+
+
+def reader_of(descriptor: int, name: str) -> Read:
+    """Reads a plain source. Raises StrongroomError where it ends before what it said."""
+
+    def read(offset: int, buffer: memoryview) -> None:
+        done = 0
+        while done < len(buffer):
+            try:
+                count = os.preadv(descriptor, [buffer[done:]], offset + done)
+            except OSError as error:
+                raise StrongroomError(f"the file cannot be read: {error.strerror}", where=name) from error
+            if count == 0:
+                raise changed(name)
+            done += count
+
+    return read
+
+
+def changed(name: str) -> StrongroomError:
+    """The error for a source that somebody writes to."""
+    return StrongroomError(
+        "the file changed while it was sealed", where=name, next="stop what writes to it, and run the command again"
+    )

@@ -1,0 +1,335 @@
+"""Sealing files into an object, on several threads, so that a kill costs at most the files that were under way.
+
+Every file has a random data key of its own and a fresh FLOE header; a file that a kill interrupted begins anew with
+both, so no two contents ever meet under one key and IV. Data keys are wrapped with an object key that lives in this
+process alone; each time that sealing is continued there is a new one, wrapped for the recipients as it is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+
+from ..core.clock import format_time
+from ..core.errors import InputError, UsageError
+from ._door import Door
+from ._manifest import (
+    FILES,
+    MARKER,
+    MARKER_TEXT,
+    MAX_SEGMENT_BYTES,
+    SIGNATURE,
+    Manifest,
+    SealedFile,
+    WrappedKey,
+    associated_data,
+    context_of,
+    encode_statement,
+    place_of,
+)
+from ._object import Signed, is_sealed_object
+from ._parts import Recipient
+from ._pipeline import SMALL, Progress, Read, changed, encrypt_file, reader_of
+from ._secret import Secret
+from ._signing import sign
+from ._sources import Source, mark_of
+from ._work import Work, exists, make_folders, no_write
+from .floe import HEADER_BYTES, SEGMENT_LENGTH, Cipher
+
+__all__ = ["Sealed", "Slot", "check_out", "each_file", "finish", "seal", "seal_stream", "threads_or_all"]
+
+MAX_THREADS = 32
+T = TypeVar("T")
+
+
+def threads_or_all(threads: int) -> int:
+    """`threads`, or for 0 as many as there are cores."""
+    return max(1, min(threads or os.cpu_count() or 1, MAX_THREADS))
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What came of sealing."""
+
+    signed: Signed
+    continued: int
+    """Files that an interrupted run had sealed already."""
+
+
+class Slot:
+    """An object key of this process: it wraps data keys."""
+
+    def __init__(self, number: int, key: Secret) -> None:
+        self.number = number
+        self._key = key
+
+    def new_file(self, object: str, name: str, segment_length: int) -> tuple[Cipher, bytes]:
+        """A file's cipher under a new data key, and that key wrapped."""
+        with Secret.random() as key:
+            cipher = Cipher.start(key.view, aad=associated_data(object, name), segment_length=segment_length, name=name)
+            return cipher, aes_key_wrap(bytes(self._key.view), bytes(key.view))
+
+
+def new_slot(number: int, recipients: Sequence[Recipient], object: str, name: str) -> tuple[Slot, list[WrappedKey]]:
+    """A new object key, and as each recipient has it. Raises what wrapping raises."""
+    key = Secret.random()
+    context = context_of(object, name)
+    secret = bytearray(key.view)
+    try:
+        wraps = [WrappedKey(one.name, one.key, one.wrap(secret, context)) for one in recipients]
+    finally:
+        secret[:] = bytes(len(secret))
+    return Slot(number, key), wraps
+
+
+def check_out(out: Path, *, replace: bool) -> None:
+    """Raises UsageError for a place that is taken, InputError for one that cannot be."""
+    if out.exists() or out.is_symlink():
+        if not replace:
+            raise exists(out)
+        if not is_sealed_object(out):
+            raise UsageError(
+                "this is no sealed object, so it is not replaced", where=str(out), next="choose another -o"
+            )
+    if not out.parent.is_dir():
+        raise InputError("there is no such directory", where=str(out.parent), next=f"mkdir {out.parent}")
+
+
+def seal(
+    sources: Sequence[Source],
+    out: Path,
+    recipients: Sequence[Recipient],
+    door: Door,
+    *,
+    name: str = "",
+    segment_length: int = SEGMENT_LENGTH,
+    threads: int = 0,
+    replace: bool = False,
+    progress: Progress = lambda count: None,
+) -> Sealed:
+    """Seals files into a new object at `out`, for all `recipients`, signed by the door's signer.
+
+    Raises InputError, UsageError, RefusedError, StrongroomError; then there is at `out` what was there before, and the
+    same call continues. An object that is there already is exchanged for the new one only with `replace`.
+    """
+    signer = door.need_signer()
+    if not recipients:
+        raise UsageError("nobody is named who may open it", next="name a recipient: --to RECIPIENT")
+    if segment_length > MAX_SEGMENT_BYTES:
+        raise UsageError(f"a segment has at most {MAX_SEGMENT_BYTES:,} bytes")
+    check_out(out, replace=replace)
+    head = {"name": name, "segment": segment_length, "to": sorted(one.key for one in recipients), "by": signer.key}
+    with Work(out, "sealing") as work:
+        object, keys, done = _before(work.begin(head), sources, work.object)
+        if not object:
+            object = secrets.token_hex(16)
+            work.done({"object": object}, 0)
+        total = sum(source.size for source in sources)
+        door.permit("seal", name or f"sealed/{object}", length=total)
+        slot, wraps = new_slot(len(keys), recipients, object, name)
+        keys.append(wraps)
+        work.done({"key": msgspec.to_builtins(wraps)}, 0)
+        work.commit()
+        for entry in done.values():
+            progress(entry.length)
+        with _writing(work.object):
+            make_folders(work.object, [place_of(source.name) for source in sources])
+
+        def one(source: Source, threads: int, progress: Progress) -> None:
+            entry = _seal_source(source, work, slot, object, segment_length, threads, progress)
+            done[source.name] = entry
+            work.done({"file": msgspec.to_builtins(entry), "mark": source.mark}, source.size)
+
+        continued = len(done)
+        left = [source for source in sources if source.name not in done]
+        each_file(one, left, lambda source: source.size, threads_or_all(threads), progress)
+        work.commit()
+        line = name or f"sealed/{object}"
+        files = [done[source.name] for source in sources]
+        manifest = Manifest(object, name, door.next_version(line), format_time(door.clock()), keys, files)
+        signed = finish(work, manifest, door, replace=replace)
+    return Sealed(signed, continued)
+
+
+def finish(work: Work, manifest: Manifest, door: Door, *, replace: bool) -> Signed:
+    """Signs, puts the object into its place, and has its version on record. Raises StrongroomError."""
+    used = sorted({file.key for file in manifest.files})  # an interrupted run may have sealed nothing under its key
+    files = [msgspec.structs.replace(file, key=used.index(file.key)) for file in manifest.files]
+    manifest = msgspec.structs.replace(manifest, keys=[manifest.keys[number] for number in used], files=files)
+    signer = door.need_signer()
+    payload = encode_statement(manifest)
+    bundle = sign(payload, signer, door.keys)
+    with _writing(work.object):
+        _remove_strangers(work.object, {place_of(file.name) for file in manifest.files})
+        (work.object / MARKER).write_bytes(MARKER_TEXT)
+        (work.object / SIGNATURE).write_bytes(bundle)
+    work.place(replace=replace)
+    digest = f"sha256:{hashlib.sha256(payload).hexdigest()}"
+    if door.versions is not None:
+        door.versions.record_version(manifest.line, manifest.version, digest)
+    return Signed(manifest, signer, digest)
+
+
+def _before(
+    lines: Sequence[Any], sources: Sequence[Source], root: Path
+) -> tuple[str, list[list[WrappedKey]], dict[str, SealedFile]]:
+    """What an interrupted run left: the object's id, its keys, and the files that are as they were."""
+    object = ""
+    keys: list[list[WrappedKey]] = []
+    done: dict[str, SealedFile] = {}
+    marks = {source.name: source.mark for source in sources}
+    for line in lines:
+        if "object" in line:
+            object = line["object"]
+        elif "key" in line:
+            keys.append(msgspec.convert(line["key"], list[WrappedKey]))
+        else:
+            entry = msgspec.convert(line["file"], SealedFile)
+            done.pop(entry.name, None)
+            if marks.get(entry.name) == line["mark"] and _is_there(root, entry):
+                done[entry.name] = entry
+    return object, keys, done
+
+
+def _is_there(root: Path, entry: SealedFile) -> bool:
+    """By its header, whose IV is random: a kill while objects were exchanged leaves another object's files here."""
+    try:
+        with (root / place_of(entry.name)).open("rb") as file:
+            return file.read(HEADER_BYTES) == entry.header
+    except OSError:
+        return False
+
+
+def _remove_strangers(root: Path, places: set[str]) -> None:
+    """Files of an interrupted run that the sources no longer have."""
+    for folder, _, names in os.walk(root / FILES):
+        for name in names:
+            path = Path(folder) / name
+            if path.relative_to(root).as_posix() not in places:
+                path.unlink()
+
+
+def _seal_source(
+    source: Source, work: Work, slot: Slot, object: str, segment_length: int, threads: int, progress: Progress
+) -> SealedFile:
+    try:
+        descriptor = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise InputError(f"the file cannot be read: {error.strerror}", where=str(source.path)) from error
+    try:
+        if mark_of(os.fstat(descriptor)) != source.mark:
+            raise changed(str(source.path))
+        read = reader_of(descriptor, str(source.path))
+        entry = seal_stream(
+            read,
+            source.size,
+            source.name,
+            work.object,
+            slot,
+            object,
+            segment_length,
+            threads=threads,
+            progress=progress,
+        )
+        if mark_of(os.fstat(descriptor)) != source.mark:
+            raise changed(str(source.path))
+        return entry
+    finally:
+        os.close(descriptor)
+
+
+def seal_stream(
+    read: Read,
+    length: int,
+    name: str,
+    root: Path,
+    slot: Slot,
+    object: str,
+    segment_length: int,
+    *,
+    threads: int,
+    progress: Progress,
+) -> SealedFile:
+    """Seals what `read` gives as a file of the object that is built at `root`. Raises StrongroomError."""
+    cipher, wrapped = slot.new_file(object, name, segment_length)
+    path = root / place_of(name)
+    try:
+        with _writing(path):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()  # of a run that was killed
+            out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                digest = encrypt_file(read, length, cipher, out, threads=threads, progress=progress)
+            finally:
+                os.close(out)
+    finally:
+        cipher.forget()
+    return SealedFile(name, length, digest, cipher.header, slot.number, wrapped)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise no_write(path, error) from error
+
+
+# Many files
+
+
+class _StoppedError(Exception):
+    """Another file failed, or somebody pressed Ctrl-C."""
+
+
+def each_file(
+    work: Callable[[T, int, Progress], None],
+    items: Iterable[T],
+    size: Callable[[T], int],
+    threads: int,
+    progress: Progress,
+) -> None:
+    """Calls `work` for each item: small ones side by side on every thread, large ones with two threads each.
+
+    The first that fails, or a Ctrl-C, stops the others at their next batch, and is raised.
+    """
+    stopped = threading.Event()
+    lock = threading.Lock()
+
+    def count(done: int) -> None:
+        if stopped.is_set():
+            raise _StoppedError
+        with lock:
+            progress(done)
+
+    large = [item for item in items if size(item) > SMALL]
+    small = [item for item in items if size(item) <= SMALL]
+    for some, workers, each in ((large, max(1, threads // 2), min(threads, 2)), (small, threads, 1)):
+        if workers == 1:
+            for item in some:
+                work(item, each, progress)
+            continue
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(work, item, each, count) for item in some]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            except BaseException:  # Ctrl-C
+                stopped.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+            failed = next((future for future in done if future.exception() is not None), None)
+            if failed is not None:
+                stopped.set()
+                pool.shutdown(cancel_futures=True)
+                failed.result()

@@ -1,0 +1,147 @@
+"""Unsealing: every file decrypted, its sealed bytes compared with the signed digest, and all put into place at once.
+
+A file that is being decrypted has no name (O_TMPFILE), so that a kill leaves nothing of it; it gets its name when all
+of it was authentic. After a kill whole files lie in `.<out>.unsealing`, mode 0700, for the same command to continue;
+after an error or a Ctrl-C they are removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import InputError, IntegrityError, StrongroomError, UsageError
+from ._file import open_cipher, open_descriptor
+from ._manifest import SealedFile
+from ._object import SealedObject
+from ._pipeline import Progress, decrypt_file, write_fully
+from ._seal import each_file, threads_or_all
+from ._work import Work, exists, make_folders, no_write
+
+__all__ = ["unseal"]
+
+
+def unseal(
+    sealed: SealedObject,
+    out: Path,
+    *,
+    names: Sequence[str] = (),
+    threads: int = 0,
+    replace: bool = False,
+    progress: Progress = lambda count: None,
+) -> int:
+    """Writes the files of an object (all, or those named) into the new directory `out`, mode 0700.
+
+    Returns how many an interrupted run had written already. Raises InputError, UsageError, IntegrityError naming file,
+    segment and offset, StrongroomError; then there is at `out` what was there before.
+    """
+    files = [sealed.entry(name) for name in (names or sealed.names())]
+    _check_out(out, replace=replace)
+    head = {"statement": sealed.signed.digest, "files": sorted(file.name for file in files)}
+    with Work(out, "unsealing") as work:
+        done = _before(work.begin(head), files, work.object)
+        try:
+            make_folders(work.object, [file.name for file in files])
+
+            def one(file: SealedFile, threads: int, progress: Progress) -> None:
+                _unseal_file(sealed, file, work.object, threads, progress)
+                work.done({"file": file.name}, file.length)
+
+            for name in done:
+                progress(sealed.length(name))
+            left = [file for file in files if file.name not in done]
+            each_file(one, left, lambda file: file.length, threads_or_all(threads), progress)
+            for folder in (work.object, *(path for path in work.object.rglob("*") if path.is_dir())):
+                folder.chmod(0o700)
+            work.place(replace=replace)
+        except BaseException as error:
+            work.discard()  # whoever is told that it failed must not have to look for plaintext
+            if isinstance(error, OSError):
+                raise no_write(work.path, error) from error
+            raise
+    return len(done)
+
+
+def _check_out(out: Path, *, replace: bool) -> None:
+    if out.exists() or out.is_symlink():
+        if not replace:
+            raise exists(out)
+        whole = out.resolve()
+        if not out.is_dir() or whole in (Path.cwd(), *Path.cwd().parents, Path.home().resolve()):
+            raise UsageError("this is not replaced", where=str(out), next="choose another -o")
+    if not out.parent.is_dir():
+        raise InputError("there is no such directory", where=str(out.parent), next=f"mkdir {out.parent}")
+
+
+def _before(lines: Sequence[Any], files: Sequence[SealedFile], root: Path) -> set[str]:
+    """The files that an interrupted run has written, and that are there."""
+    told = {line["file"] for line in lines}
+    return {file.name for file in files if file.name in told and _size(root / file.name) == file.length}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return -1
+
+
+def _unseal_file(sealed: SealedObject, file: SealedFile, root: Path, threads: int, progress: Progress) -> None:
+    source = open_descriptor(sealed.root, file)
+    try:
+        cipher = open_cipher(source, file, sealed.manifest.object, sealed.key_of(file))
+        try:
+            with _nameless(root / file.name) as out:
+                digest = decrypt_file(
+                    source, cipher, file.length, lambda part: write_fully(out, part), threads=threads, progress=progress
+                )
+                if digest != file.digest:
+                    raise not_as_signed(file)
+        finally:
+            cipher.forget()
+    finally:
+        os.close(source)
+
+
+def not_as_signed(file: SealedFile) -> IntegrityError:
+    """The error for a file that opens and is not what was signed: whoever may open it has written to it."""
+    return IntegrityError(
+        "the sealed file has another digest than was signed: somebody who holds its key has changed it",
+        where=file.name,
+        next="restore the sealed file from a copy, and ask who held the key",
+    )
+
+
+@contextlib.contextmanager
+def _nameless(path: Path) -> Iterator[int]:
+    """A descriptor of a new file that gets its name when the block ends well. Raises StrongroomError."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()  # of a run that was killed before it was told of
+        try:
+            out = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            named = False
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+                raise
+            out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            named = True
+        try:
+            yield out
+            if not named:
+                # With a descriptor, even one that an absolute path does not need, Python calls linkat(2), which follows.
+                os.link(f"/proc/self/fd/{out}", path, src_dir_fd=out, follow_symlinks=True)
+        except BaseException:
+            if named:
+                path.unlink()
+            raise
+        finally:
+            os.close(out)
+    except StrongroomError:
+        raise
+    except OSError as error:
+        raise no_write(path, error) from error
