@@ -4,7 +4,7 @@ The site's directory is readable by its owner alone; docs/configuration.md says 
 """
 
 from ._configuration import CONFIGURATION, Configuration
-from ._site import ENVIRONMENT, OWN_WRITER, Site
+from ._site import ENVIRONMENT, OWN_WRITER, Site, own_door
 from ._temporary import temporary_site
 
-__all__ = ["CONFIGURATION", "ENVIRONMENT", "OWN_WRITER", "Configuration", "Site", "temporary_site"]
+__all__ = ["CONFIGURATION", "ENVIRONMENT", "OWN_WRITER", "Configuration", "Site", "own_door", "temporary_site"]

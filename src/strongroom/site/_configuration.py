@@ -11,7 +11,7 @@ from typing import Any
 from ..core.errors import UsageError
 from ..ledger import COSIGNATURE, Settings, VerifierKey, WitnessAddress
 
-__all__ = ["CONFIGURATION", "Configuration", "StoreSettings", "read_configuration", "template"]
+__all__ = ["CONFIGURATION", "Configuration", "StoreSettings", "VaultSettings", "read_configuration", "template"]
 
 CONFIGURATION = {
     "version": "1: the version of this file",
@@ -25,6 +25,10 @@ CONFIGURATION = {
     "ledger.quorum": "how many of the witnesses must have cosigned; all, without it",
     "ledger.copy": "a directory elsewhere that keeps checkpoints",
     "ledger.git": "a git remote that keeps checkpoints",
+    "vault.aws_kms": "a list of ARNs: the AWS KMS keys that may be asked to open sealed objects (extra `aws`)",
+    "vault.pkcs11.module": "the library of a PKCS#11 token (extra `pkcs11`)",
+    "vault.pkcs11.keys": "a list of pkcs11: URIs: the token's keys that may be asked to open sealed objects",
+    "vault.pkcs11.pin_file": "the file whose first line is the token's PIN; from the site's directory on",
 }
 MAX_WITNESSES = 16
 ENGINES = ("duckdb", "spark")
@@ -40,12 +44,23 @@ class StoreSettings:
 
 
 @dataclass(frozen=True)
+class VaultSettings:
+    """Who beside key files may be asked to open sealed objects."""
+
+    aws_kms: tuple[str, ...] = ()
+    pkcs11_module: str = ""
+    pkcs11_keys: tuple[str, ...] = ()
+    pkcs11_pin_file: str = "keys/pkcs11.pin"
+
+
+@dataclass(frozen=True)
 class Configuration:
     """`strongroom.toml`."""
 
     keep_text: bool = False
     store: StoreSettings = field(default_factory=StoreSettings)
     ledger: Settings = field(default_factory=Settings)
+    vault: VaultSettings = field(default_factory=VaultSettings)
 
 
 def template(keep_text: bool, storage: str = "") -> str:
@@ -69,7 +84,14 @@ def template(keep_text: bool, storage: str = "") -> str:
         "# quorum = 1\n"
         "# [[ledger.witness]]\n"
         '# url = "https://witness.example.com"\n'
-        '# key = "witness.example.com+…"\n'
+        '# key = "witness.example.com+…"\n\n'
+        "# Who beside the key files in keys/vault may be asked to open sealed objects (docs/vault.md).\n"
+        "# [vault]\n"
+        '# aws_kms = ["arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"]\n'
+        "# [vault.pkcs11]\n"
+        '# module = "/usr/lib/softhsm/libsofthsm2.so"\n'
+        '# keys = ["pkcs11:token=hsm;object=models"]\n'
+        '# pin_file = "keys/pkcs11.pin"\n'
     )
 
 
@@ -92,6 +114,7 @@ def read_configuration(text: bytes, path: Path) -> Configuration:
         keep_text=keep_text,
         store=_store(values.get("store", {}), where),
         ledger=_ledger(values.get("ledger", {}), where),
+        vault=_vault(values.get("vault", {}), where),
     )
 
 
@@ -142,6 +165,34 @@ def _ledger(values: Any, where: str) -> Settings:
         copy=values.get("copy", ""),
         git=values.get("git", ""),
     )
+
+
+def _vault(values: Any, where: str) -> VaultSettings:
+    if values == {}:
+        return VaultSettings()
+    from ..vault import check_arn, parse_pkcs11_uri
+
+    _check_keys(values, "vault.", where)
+    token = values.get("pkcs11", {})
+    _check_keys(token, "vault.pkcs11.", where)
+    known = VaultSettings()
+    module, pin_file = token.get("module", known.pkcs11_module), token.get("pin_file", known.pkcs11_pin_file)
+    for name, text in (("module", module), ("pin_file", pin_file)):
+        if not isinstance(text, str) or not text.isprintable():
+            raise UsageError(f"vault.pkcs11.{name} must be text in one line", where=where)
+    arns, uris = values.get("aws_kms", []), token.get("keys", [])
+    for name, texts, check in (("aws_kms", arns, check_arn), ("pkcs11.keys", uris, parse_pkcs11_uri)):
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise UsageError(f"vault.{name} must be a list of texts", where=where)
+        for text in texts:
+            try:
+                check(text)
+            except UsageError as error:
+                error.where = f"{where}, vault.{name}"
+                raise
+    if uris and not module:
+        raise UsageError("vault.pkcs11.keys needs vault.pkcs11.module", where=where)
+    return VaultSettings(tuple(arns), module, tuple(uris), pin_file)
 
 
 def _witness(values: Any, where: str) -> WitnessAddress:

@@ -1,7 +1,7 @@
 """One installation: its directory, and what stands in it.
 
     strongroom.toml   ledger/{public,journal}/   store/{exchanges,findings}/   state.db
-    keys/{sketch.key,ledger.key,writer.token}   run/{hunt.lock,lock,strongroom.sock}
+    keys/{sketch.key,ledger.key,writer.token,vault/}   run/{hunt.lock,lock,strongroom.sock}
 
 `keys/sketch.key` keys every digest of the store and finds the keys of subjects: with it and the store, somebody can
 test whether a guessed text was sent, so it belongs where secrets belong.
@@ -15,6 +15,7 @@ import hashlib
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from ..ledger import Home, RemoteRecorder, Sequencer
     from ..state import State
     from ..store import Store
+    from ..vault import Door
 
-__all__ = ["ENVIRONMENT", "OWN_WRITER", "Site"]
+__all__ = ["ENVIRONMENT", "OWN_WRITER", "Site", "own_door"]
 
 ENVIRONMENT = {"STRONGROOM_SITE": "the site's directory where --site is not given"}
 OWN_WRITER = "strongroom"
@@ -78,7 +80,10 @@ class Site:
             raise StrongroomError(
                 f"the site cannot be made: {error.strerror}", where=str(path), next="check space and permissions"
             ) from error
+        from ._vault import make_keys
+
         site = cls.open(path)
+        make_keys(site.vault_keys, passphrase=passphrase)
         if origin:
             site.make_ledger(origin, passphrase=passphrase)
         return site
@@ -136,6 +141,26 @@ class Site:
         from ..ledger import Home
 
         return Home(self.path, self.configuration.ledger)
+
+    @property
+    def vault_keys(self) -> Path:
+        """Where the vault's keys lie."""
+        return self.path / "keys" / "vault"
+
+    def door(
+        self,
+        *,
+        passphrase: Callable[[Path], str] = lambda path: "",
+        notify: Callable[[str], None] = lambda text: None,
+        purpose: str = "",
+    ) -> Door:
+        """Through which sealed objects are made and opened: with this site's keys, on record in its ledger.
+
+        `passphrase` opens a key file. Raises InputError, UsageError.
+        """
+        from ._vault import door
+
+        return door(self, passphrase=passphrase, notify=notify, purpose=purpose)
 
     @property
     def configuration_digest(self) -> str:
@@ -262,6 +287,21 @@ class Site:
         """Closes what is open of the state: then its write-ahead log is gone. It is opened again when it is needed."""
         if "state" in self.__dict__:
             self.state.close()
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"strongroom: {text}\n")
+
+
+def own_door() -> Door:
+    """The door of the site that STRONGROOM_SITE names, for programs that name none; what it tells goes to stderr.
+
+    Raises InputError where the variable is not set.
+    """
+    site = Site.find(None)
+    if site is None:
+        raise InputError("no site is named", next="set STRONGROOM_SITE, or give door=Site.open(…).door()")
+    return site.door(notify=_tell)
 
 
 def _check_name(path: Path) -> None:

@@ -19,6 +19,7 @@ from ..core.errors import IntegrityError, StrongroomError, UsageError
 from ._assets import put_assets, read_assets, remove_asset
 from ._engine import open_engine, told, truncate_log, writing
 from ._tables import KEY_BYTES, subject_keys, writers
+from ._versions import highest_version, record_version
 
 __all__ = ["MAX_TYPES", "MAX_TYPE_CHARACTERS", "MAX_UID", "MAX_WRITERS", "State", "Writer"]
 
@@ -170,6 +171,16 @@ class State:
         """Takes an asset off the list. Returns whether it was on it."""
         with told(self.path), writing(self._engine) as connection:
             return remove_asset(connection, name)
+
+    def highest_version(self, line: str) -> tuple[int, str] | None:
+        """The highest version of a sealed object that was seen, and its manifest's digest."""
+        with told(self.path), self._engine.connect() as connection:
+            return highest_version(connection, line)
+
+    def record_version(self, line: str, version: int, digest: str) -> None:
+        """Puts a version of a sealed object on record, if it is higher than what is there."""
+        with told(self.path), writing(self._engine) as connection:
+            record_version(connection, line, version, digest, self._clock())
 
     def stamp(self) -> tuple[int, ...]:
         """Changes whenever any process has changed the tables: what was read under the same stamp still holds."""

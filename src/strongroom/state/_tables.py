@@ -27,11 +27,12 @@ __all__ = [
     "asset_places",
     "assets",
     "metadata",
+    "sealed_versions",
     "subject_keys",
     "writers",
 ]
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every version that this code can read or upgrade, oldest first."""
 HEAD = REVISIONS[-1]
 KEY_BYTES = 32
@@ -92,3 +93,14 @@ asset_places = Table(
     Column("place", Text, nullable=False),
 )
 """Where assets lie. The key is what a place is compared as, so that no two assets ever have the same place."""
+
+sealed_versions = Table(
+    "sealed_versions",
+    metadata,
+    Column("line", String(ASSET_NAME_CHARACTERS), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("digest", String(71), nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    CheckConstraint("version > 0", name="version_is_positive"),
+)
+"""`line`: the asset's name, or `sealed/<object id>`. `digest`: of the highest version's signed manifest."""

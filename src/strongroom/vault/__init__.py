@@ -7,32 +7,46 @@ STRONGROOM_SITE names, and is taken where none is given.
 
 from __future__ import annotations
 
+from ._aws_kms import AwsKms, AwsKmsRecipient, check_arn
 from ._check import check, prove
 from ._door import ACTIONS, Door, Versions, local_principal, own_door
+from ._filesystem import SealedFileSystem
+from ._folder import KeyFolder, Keys
 from ._keys import KINDS, RECIPIENT_KINDS, KeyFiles, PrivateKey, PublicKey, check_key_name
 from ._manifest import Manifest, SealedFile, WrappedKey
 from ._object import SealedObject, Signed, is_sealed_object, only_name, open_object, read_manifest, split_path
 from ._parts import File, Recipient, Tree, Unwrapper
+from ._pkcs11 import Pkcs11, Pkcs11Recipient, create_pkcs11_key, parse_pkcs11_uri
 from ._rekey import rekey, rotate
 from ._seal import Sealed, seal
 from ._secret import harden_process
 from ._sources import Source, find_sources
+from ._streams import open_file, safe_open
 from ._unseal import unseal
+from ._writer import SealedWriter, create
 
 __all__ = [
     "ACTIONS",
     "KINDS",
     "RECIPIENT_KINDS",
+    "AwsKms",
+    "AwsKmsRecipient",
     "Door",
     "File",
     "KeyFiles",
+    "KeyFolder",
+    "Keys",
     "Manifest",
+    "Pkcs11",
+    "Pkcs11Recipient",
     "PrivateKey",
     "PublicKey",
     "Recipient",
     "Sealed",
     "SealedFile",
+    "SealedFileSystem",
     "SealedObject",
+    "SealedWriter",
     "Signed",
     "Source",
     "Tree",
@@ -40,18 +54,24 @@ __all__ = [
     "Versions",
     "WrappedKey",
     "check",
+    "check_arn",
     "check_key_name",
+    "create",
+    "create_pkcs11_key",
     "find_sources",
     "harden_process",
     "is_sealed_object",
     "local_principal",
     "only_name",
+    "open_file",
     "open_object",
     "own_door",
+    "parse_pkcs11_uri",
     "prove",
     "read_manifest",
     "rekey",
     "rotate",
+    "safe_open",
     "seal",
     "split_path",
     "unseal",

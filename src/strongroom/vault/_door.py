@@ -128,6 +128,11 @@ class Door:
         if known is None or manifest.version > known[0]:
             self.versions.record_version(manifest.line, manifest.version, digest)
 
+    def note_version(self, line: str, version: int, digest: str) -> None:
+        """Has a version on record that was signed here."""
+        if self.versions is not None:
+            self.versions.record_version(line, version, digest)
+
     def next_version(self, line: str) -> int:
         """For what is sealed now."""
         known = self.versions.highest_version(line) if self.versions else None

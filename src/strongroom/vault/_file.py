@@ -26,8 +26,8 @@ __all__ = ["OpenFile", "Stream", "open_cipher", "open_descriptor", "read_fully"]
 
 KEPT_SEGMENTS = 4
 """Decrypted segments that are kept of each open file, for readers in small steps."""
-PARALLEL_SEGMENTS = 8
-"""From so many whole segments on, two threads or more decrypt."""
+PARALLEL_BYTES = 8 << 20
+"""Reads of so many bytes are decrypted by several threads."""
 THREADS = min(4, os.cpu_count() or 1)
 STREAM_BUFFER = 1 << 17
 """Of buffered readers, in bytes."""
@@ -126,7 +126,7 @@ class OpenFile:
             )
         payload = self._cipher.payload
         first, last = -(-offset // payload), (offset + len(buffer)) // payload
-        if THREADS > 1 and last - first >= PARALLEL_SEGMENTS:
+        if THREADS > 1 and len(buffer) >= PARALLEL_BYTES and last - first >= THREADS:
             self._read_parallel(offset, buffer, first, last)
         else:
             self._read(offset, buffer)

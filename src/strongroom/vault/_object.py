@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..core.errors import InputError, IntegrityError
+from ..core.errors import InputError, IntegrityError, UsageError
 from ._door import Door, own_door
 from ._file import OpenFile, Stream
 from ._keys import PublicKey
@@ -158,13 +159,19 @@ def split_path(path: Path | str) -> tuple[Path, str]:
 
 
 @contextlib.contextmanager
-def opened_file(path: Path | str, door: Door | None) -> Iterator[OpenFile]:
-    """One file of an object by its path; the only one of the object where the path names none."""
-    root, name = split_path(path)
-    with open_object(root, door=door) as sealed:
-        file = sealed.file(name or only_name(sealed))
-    with contextlib.closing(file):
-        yield file
+def alone(root: Path, signed: Signed) -> Iterator[None]:
+    """Nobody else changes the object meanwhile, and nobody has since `signed` was read. Raises UsageError, OSError."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError("another command changes this object", where=str(root), next="wait for it") from None
+        if read_manifest(root, [signed.signer]).digest != signed.digest:
+            raise UsageError("the object was changed meanwhile", where=str(root), next="run the command again")
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def only_name(sealed: SealedObject, suffix: str = "") -> str:

@@ -7,12 +7,10 @@ was still names them; nothing recalls that. `rotate` encrypts all data anew, so 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,12 +19,11 @@ from ..core.clock import format_time
 from ..core.errors import UsageError
 from ._door import Door
 from ._file import open_cipher, open_descriptor, read_fully
-from ._manifest import SIGNATURE, Manifest, SealedFile, WrappedKey, context_of, encode_statement, place_of
-from ._object import SealedObject, Signed, read_manifest
+from ._manifest import SIGNATURE, Manifest, SealedFile, WrappedKey, context_of, place_of
+from ._object import SealedObject, Signed, alone
 from ._parts import Recipient
 from ._pipeline import Progress
-from ._seal import Slot, each_file, finish, new_slot, seal_stream, threads_or_all
-from ._signing import sign
+from ._seal import Slot, each_file, finish, new_slot, seal_stream, sign_manifest, threads_or_all
 from ._unseal import not_as_signed
 from ._work import Work, make_folders, replace_file
 from .floe import HEADER_BYTES, OVERHEAD
@@ -40,7 +37,6 @@ def rekey(sealed: SealedObject, door: Door, *, add: Sequence[Recipient] = (), re
     Raises UsageError where nobody would be left or a name is unknown, StrongroomError; then nothing has changed.
     """
     old = sealed.manifest
-    signer = door.need_signer()
     context = context_of(old.object, old.name)
     keys = []
     for number, wraps in enumerate(old.keys):
@@ -52,14 +48,11 @@ def rekey(sealed: SealedObject, door: Door, *, add: Sequence[Recipient] = (), re
         finally:
             secret[:] = bytes(len(secret))
     manifest = msgspec.structs.replace(old, keys=keys, version=_next(old, door), sealed_at=format_time(door.clock()))
-    payload = encode_statement(manifest)
-    bundle = sign(payload, signer, door.keys)
-    with _alone(sealed):
+    signed, bundle = sign_manifest(manifest, door)
+    with alone(sealed.root, sealed.signed):
         replace_file(sealed.root / SIGNATURE, bundle)
-    digest = f"sha256:{hashlib.sha256(payload).hexdigest()}"
-    if door.versions is not None:
-        door.versions.record_version(manifest.line, manifest.version, digest)
-    return Signed(manifest, signer, digest)
+    door.note_version(manifest.line, manifest.version, signed.digest)
+    return signed
 
 
 def _next(old: Manifest, door: Door) -> int:
@@ -90,7 +83,7 @@ def rotate(
         raise UsageError("this is a link, which is not exchanged", where=str(out), next=f"name {out.resolve()}")
     if not recipients:
         raise UsageError("nobody would be left who may open it", next="keep or add a recipient")
-    with _alone(sealed), Work(out, "rotating") as work:
+    with alone(sealed.root, sealed.signed), Work(out, "rotating") as work:
         work.begin({"rotating": secrets.token_hex(16)})  # never continued: all is read anew in any case
         slot, wraps = new_slot(0, recipients, old.object, old.name)
         make_folders(work.object, [place_of(file.name) for file in old.files])
@@ -135,23 +128,5 @@ def _reseal(
         if digest.hexdigest() != file.digest:
             raise not_as_signed(file)
         return made
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _alone(sealed: SealedObject) -> Iterator[None]:
-    """Nobody else changes the object meanwhile, and nobody has since it was opened. Raises UsageError."""
-    descriptor = os.open(sealed.root, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                "another command changes this object", where=str(sealed.root), next="wait for it"
-            ) from None
-        if read_manifest(sealed.root, [sealed.signed.signer]).digest != sealed.signed.digest:
-            raise UsageError("the object was changed meanwhile", where=str(sealed.root), next="run the command again")
-        yield
     finally:
         os.close(descriptor)

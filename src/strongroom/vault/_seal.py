@@ -47,7 +47,18 @@ from ._sources import Source, mark_of
 from ._work import Work, exists, make_folders, no_write
 from .floe import HEADER_BYTES, SEGMENT_LENGTH, Cipher
 
-__all__ = ["Sealed", "Slot", "check_out", "each_file", "finish", "seal", "seal_stream", "threads_or_all"]
+__all__ = [
+    "Sealed",
+    "Slot",
+    "check_out",
+    "each_file",
+    "finish",
+    "new_slot",
+    "seal",
+    "seal_stream",
+    "sign_manifest",
+    "threads_or_all",
+]
 
 MAX_THREADS = 32
 T = TypeVar("T")
@@ -73,6 +84,10 @@ class Slot:
     def __init__(self, number: int, key: Secret) -> None:
         self.number = number
         self._key = key
+
+    def drop(self) -> None:
+        """Overwrites the key."""
+        self._key.drop()
 
     def new_file(self, object: str, name: str, segment_length: int) -> tuple[Cipher, bytes]:
         """A file's cipher under a new data key, and that key wrapped."""
@@ -153,7 +168,10 @@ def seal(
 
         continued = len(done)
         left = [source for source in sources if source.name not in done]
-        each_file(one, left, lambda source: source.size, threads_or_all(threads), progress)
+        try:
+            each_file(one, left, lambda source: source.size, threads_or_all(threads), progress)
+        finally:
+            slot.drop()
         work.commit()
         line = name or f"sealed/{object}"
         files = [done[source.name] for source in sources]
@@ -167,18 +185,22 @@ def finish(work: Work, manifest: Manifest, door: Door, *, replace: bool) -> Sign
     used = sorted({file.key for file in manifest.files})  # an interrupted run may have sealed nothing under its key
     files = [msgspec.structs.replace(file, key=used.index(file.key)) for file in manifest.files]
     manifest = msgspec.structs.replace(manifest, keys=[manifest.keys[number] for number in used], files=files)
-    signer = door.need_signer()
-    payload = encode_statement(manifest)
-    bundle = sign(payload, signer, door.keys)
+    signed, bundle = sign_manifest(manifest, door)
     with _writing(work.object):
         _remove_strangers(work.object, {place_of(file.name) for file in manifest.files})
         (work.object / MARKER).write_bytes(MARKER_TEXT)
         (work.object / SIGNATURE).write_bytes(bundle)
     work.place(replace=replace)
-    digest = f"sha256:{hashlib.sha256(payload).hexdigest()}"
-    if door.versions is not None:
-        door.versions.record_version(manifest.line, manifest.version, digest)
-    return Signed(manifest, signer, digest)
+    door.note_version(manifest.line, manifest.version, signed.digest)
+    return signed
+
+
+def sign_manifest(manifest: Manifest, door: Door) -> tuple[Signed, bytes]:
+    """The manifest as the door's signer signs it, and the bundle to write. Raises UsageError, StrongroomError."""
+    signer = door.need_signer()
+    payload = encode_statement(manifest)
+    bundle = sign(payload, signer, door.keys)
+    return Signed(manifest, signer, f"sha256:{hashlib.sha256(payload).hexdigest()}"), bundle
 
 
 def _before(

@@ -133,7 +133,7 @@ def _nameless(path: Path) -> Iterator[int]:
         try:
             yield out
             if not named:
-                # With a descriptor, even one that an absolute path does not need, Python calls linkat(2), which follows.
+                # An absolute path needs no descriptor, but with one Python calls linkat(2), which follows.
                 os.link(f"/proc/self/fd/{out}", path, src_dir_fd=out, follow_symlinks=True)
         except BaseException:
             if named:

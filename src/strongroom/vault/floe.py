@@ -362,21 +362,28 @@ class Encryptor:
         self._check()
         view = memoryview(data).cast("B")
         self.length += len(view)
-        done = []
+        payload, done = self.cipher.payload, []
         while view:
-            if self._filled == self.cipher.payload:
-                done.append(self._segment(final=False))
-            part = view[: self.cipher.payload - self._filled]
+            if self._filled == payload:
+                with memoryview(self._waiting) as waiting:
+                    done.append(self._segment(waiting, final=False))
+                self._filled = 0
+            if not self._filled and len(view) > payload:  # without a copy
+                done.append(self._segment(view[:payload], final=False))
+                view = view[payload:]
+                continue
+            part = view[: payload - self._filled]
             self._waiting[self._filled : self._filled + len(part)] = part
             self._filled += len(part)
             view = view[len(part) :]
         return b"".join(done)
 
-    def finalize(self) -> bytes:
+    def finalize(self) -> Buffer:
         """The final segment, which may be empty. Raises UsageError once closed."""
         self._check()
         self._closed = True
-        last = self._segment(final=True)
+        with memoryview(self._waiting) as waiting:
+            last = self._segment(waiting[: self._filled], final=True)
         self._waiting[:] = bytes(len(self._waiting))
         return last
 
@@ -384,15 +391,13 @@ class Encryptor:
         if self._closed:
             raise UsageError("the final segment was written already")
 
-    def _segment(self, *, final: bool) -> bytes:
+    def _segment(self, plaintext: memoryview, *, final: bool) -> bytearray:
         if not final and self._position == MAX_SEGMENTS - 1:
             raise UsageError(f"more than {MAX_SEGMENTS:,} segments cannot be written", next="split the file")
-        out = bytearray(self._filled + OVERHEAD)
-        with memoryview(self._waiting) as waiting:
-            self.cipher.encrypt_segment_into(waiting[: self._filled], self._position, final, memoryview(out))
+        out = bytearray(len(plaintext) + OVERHEAD)
+        self.cipher.encrypt_segment_into(plaintext, self._position, final, memoryview(out))
         self._position += 1
-        self._filled = 0
-        return bytes(out)
+        return out
 
 
 class Decryptor:

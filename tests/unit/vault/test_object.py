@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from strongroom.core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
@@ -227,7 +226,7 @@ def test_a_changed_file_is_refused_by_file_segment_and_offset(tmp_path: Path, nu
             problems = check(path, sealed.manifest, key)
             assert len(problems) == 1
             assert BIG in problems[0].where
-        with pytest.raises(IntegrityError), sealed.open(BIG) as file:  # noqa: PT012
+        with pytest.raises(IntegrityError), sealed.open(BIG) as file:
             file.read()
 
 
@@ -411,7 +410,7 @@ def test_a_source_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
     for change in (
         lambda: (folder / "a").write_bytes(bytes(100 * PAYLOAD)),
         lambda: os.truncate(folder / "a", 50 * PAYLOAD),
-        lambda: (folder / "a").unlink(),
+        (folder / "a").unlink,
     ):
         write_files(folder, {"a": bytes(100 * PAYLOAD)})
         sources = find_sources([folder])

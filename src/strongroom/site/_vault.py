@@ -1,0 +1,127 @@
+"""A site's part in the vault: its keys in `keys/vault/`, its ledger as the record, its state for versions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import InputError, UsageError
+from ..core.records import Entry
+from ..vault import (
+    AwsKms,
+    AwsKmsRecipient,
+    Door,
+    KeyFolder,
+    Keys,
+    Pkcs11,
+    Pkcs11Recipient,
+    PrivateKey,
+    PublicKey,
+    Recipient,
+    parse_pkcs11_uri,
+)
+from ._configuration import VaultSettings
+
+if TYPE_CHECKING:
+    from ._site import Site
+
+__all__ = ["OWN_KEYS", "door", "make_keys", "recipient_of"]
+
+OWN_KEYS = {"site": "mlkem768-x25519", "recovery": "mlkem768-x25519", "signer": "p256"}
+"""What `init` makes: the site's own recipient key, one for the day when that is lost, and the one that signs."""
+MAX_PIN_BYTES = 256
+
+
+def make_keys(folder: Path, *, passphrase: str = "") -> None:
+    """Makes the directory and a site's own keys. Raises StrongroomError."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name, kind in OWN_KEYS.items():
+        PrivateKey.generate(kind, name).write(folder, passphrase=passphrase)  # type: ignore[arg-type]
+
+
+class _SiteRecorder:
+    """Puts events on record one at a time, so that a program that has an object open for days holds no lock."""
+
+    def __init__(self, site: Site, passphrase: Callable[[Path], str]) -> None:
+        self._site = site
+        self._passphrase = passphrase
+
+    def append(self, entry: Entry) -> int:
+        """See `Recorder`; personal facts become keyed digests."""
+        from ._site import OWN_WRITER
+
+        site = self._site
+        data = site.admitted(Entry(type=entry.type, time=entry.time, writer=OWN_WRITER, body=entry.body), OWN_WRITER)
+        opens = "" if site.served else self._passphrase(site.ledger.key_file)
+        with site.recorder(passphrase=opens) as recorder:
+            return recorder.append_many([data])[0]
+
+
+def door(
+    site: Site,
+    *,
+    passphrase: Callable[[Path], str],
+    notify: Callable[[str], None],
+    purpose: str,
+) -> Door:
+    """The site's door. Raises InputError for keys that cannot be read, UsageError for the configuration."""
+    folder = KeyFolder(site.vault_keys, passphrase)
+    signers = folder.signers
+    own = [key for key in signers if folder.held(key)]
+    return Door(
+        keys=Keys(folder, _others(site.configuration.vault, site.path)),
+        trusted=signers,
+        signer=own[0] if own else None,
+        recipients=folder.recipients,
+        recorder=_SiteRecorder(site, passphrase) if site.ledger.exists else None,
+        versions=site.state,
+        notify=notify,
+        purpose=purpose,
+    )
+
+
+def _others(settings: VaultSettings, root: Path) -> list[tuple[AwsKms | Pkcs11, frozenset[str]]]:
+    found: list[tuple[AwsKms | Pkcs11, frozenset[str]]] = []
+    if settings.aws_kms:
+        found.append((AwsKms(), frozenset(f"awskms:{arn}" for arn in settings.aws_kms)))
+    if settings.pkcs11_module:
+        tokens = {parse_pkcs11_uri(uri)[0] for uri in settings.pkcs11_keys}
+        for token in sorted(tokens):
+            keys = frozenset(uri for uri in settings.pkcs11_keys if parse_pkcs11_uri(uri)[0] == token)
+            found.append((Pkcs11(settings.pkcs11_module, _pin(settings, root), token=token), keys))
+    return found
+
+
+def _pin(settings: VaultSettings, root: Path) -> str:
+    path = root / settings.pkcs11_pin_file
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_PIN_BYTES).decode().split("\n")[0].removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(f"the PIN cannot be read: {why}", where=str(path)) from None
+
+
+def recipient_of(text: str, folder: KeyFolder | None, settings: VaultSettings, root: Path) -> Recipient:
+    """A recipient as people name one: a key of the site, a `.pub` file, `awskms:<ARN>` or `pkcs11:token=…;object=…`.
+
+    Raises InputError, UsageError.
+    """
+    if text.startswith("awskms:"):
+        return AwsKmsRecipient("aws-kms", text.removeprefix("awskms:"))
+    if text.startswith("pkcs11:"):
+        token, object = parse_pkcs11_uri(text)
+        if not settings.pkcs11_module:
+            raise UsageError("no PKCS#11 module is configured", next="set vault.pkcs11.module in strongroom.toml")
+        return Pkcs11Recipient(object, token, object, module=settings.pkcs11_module, pin=_pin(settings, root))
+    known = folder.find(text) if folder is not None else None
+    if known is not None:
+        return known
+    if os.sep not in text and not text.endswith(".pub") and not Path(text).exists():
+        raise UsageError(
+            f"'{text[:80]}' is no recipient that is known here",
+            next="name a key of the site (strongroom vault keys list), or a file NAME.pub",
+        )
+    return PublicKey.read(Path(text))

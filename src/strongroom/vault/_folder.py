@@ -1,0 +1,124 @@
+"""A directory of keys: `<name>.pub` of each key that is known, `<name>.key` of those that are held.
+
+A private key is read when it is used for the first time, so that a passphrase is asked for only then. Whoever may write
+here decides whom is sealed to and whose manifests are believed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from ..core.errors import InputError, RefusedError, UsageError
+from ..core.keyfile import write_new
+from ..core.ports import KeyStore
+from ._keys import RECIPIENT_KINDS, PrivateKey, PublicKey, check_key_name
+from ._parts import Unwrapper
+
+__all__ = ["KeyFolder", "Keys"]
+
+MAX_KEYS = 10_000
+
+
+class KeyFolder:
+    """A `KeyStore` of the keys of one directory, and what else is known there."""
+
+    def __init__(self, path: Path, passphrase: Callable[[Path], str] = lambda path: "") -> None:
+        self.path = path
+        self._passphrase = passphrase
+        self._lock = threading.Lock()
+        self._loaded: dict[str, PrivateKey] = {}
+
+    @cached_property
+    def public(self) -> Sequence[PublicKey]:
+        """Every key that is known, by name. Raises InputError for a file that is none."""
+        paths = sorted(self.path.glob("*.pub"))
+        if len(paths) > MAX_KEYS:
+            raise InputError(f"more than {MAX_KEYS:,} keys", where=str(self.path))
+        found = [PublicKey.read(path) for path in paths]
+        for key, path in zip(found, paths, strict=True):
+            if key.name != path.stem:
+                raise InputError(f"the key is named '{key.name}', not as its file", where=str(path))
+        return found
+
+    def find(self, name: str) -> PublicKey | None:
+        """The key of this name."""
+        return next((key for key in self.public if key.name == name), None)
+
+    def held(self, key: PublicKey) -> bool:
+        """Whether the private part is here too."""
+        return self._file(key).exists()
+
+    @property
+    def recipients(self) -> list[PublicKey]:
+        """The site's own recipient keys: those that are held, and `recovery`, which should lie elsewhere."""
+        own = [key for key in self.public if key.kind in RECIPIENT_KINDS]
+        return [key for key in own if self.held(key) or key.name == "recovery"]
+
+    @property
+    def signers(self) -> list[PublicKey]:
+        """Those whose manifests are believed, the site's own first."""
+        found = [key for key in self.public if key.kind == "p256"]
+        return sorted(found, key=lambda key: not self.held(key))
+
+    def add(self, key: PublicKey) -> None:
+        """Puts somebody's public key here; a signer is believed from then on. Raises UsageError, StrongroomError."""
+        check_key_name(key.name)
+        if self.find(key.name) is not None:
+            raise UsageError(f"there is a key '{key.name}' already", where=str(self.path), next="--name renames it")
+        write_new(self.path / f"{key.name}.pub", key.line().encode() + b"\n", 0o644)
+        self.__dict__.pop("public", None)
+
+    def holds(self, key: str) -> bool:
+        """See `KeyStore`."""
+        return any(one.key == key and self.held(one) for one in self.public)
+
+    def unwrap(self, key: str, wrapped: bytes, context: bytes) -> bytes:
+        """See `KeyStore`."""
+        return self._private(key).unwrap(wrapped, context)
+
+    def sign(self, key: str, message: bytes) -> bytes:
+        """See `Signer`."""
+        return self._private(key).sign(message)
+
+    def _file(self, key: PublicKey) -> Path:
+        return self.path / f"{key.name}.key"
+
+    def _private(self, key: str) -> PrivateKey:
+        with self._lock:
+            if key not in self._loaded:
+                public = next((one for one in self.public if one.key == key), None)
+                if public is None or not self.held(public):
+                    raise RefusedError("no such private key is held here", where=key)
+                path = self._file(public)
+                private = PrivateKey.read(path, passphrase=self._passphrase(path))
+                if private.public != public:
+                    raise InputError("the private key belongs to another public key", where=str(path))
+                self._loaded[key] = private
+            return self._loaded[key]
+
+
+class Keys:
+    """A `KeyStore` made of one that holds files, and of those that are asked by a key's scheme."""
+
+    def __init__(self, files: KeyStore, others: Sequence[tuple[Unwrapper, frozenset[str]]] = ()) -> None:
+        self._files = files
+        self._others = others
+        """Each with the keys that it may be asked for: no object's manifest chooses whom this program talks to."""
+
+    def holds(self, key: str) -> bool:
+        """See `KeyStore`."""
+        return self._files.holds(key) or any(key in keys for _, keys in self._others)
+
+    def unwrap(self, key: str, wrapped: bytes, context: bytes) -> bytes:
+        """See `KeyStore`."""
+        for other, keys in self._others:
+            if key in keys:
+                return other.unwrap(key, wrapped, context)
+        return self._files.unwrap(key, wrapped, context)
+
+    def sign(self, key: str, message: bytes) -> bytes:
+        """See `Signer`."""
+        return self._files.sign(key, message)

@@ -1,0 +1,289 @@
+"""A sealed object as a read-only directory (FUSE, Linux), so that programs which know nothing of it read plain files.
+
+    mount(tree, Path("model"), notify=print, ready=lambda: print("mounted"))    # until unmounted, SIGINT or SIGTERM
+
+What is mounted can be read by the user who mounted it, by nobody else (neither `allow_other` nor `allow_root`), and
+written by nobody. Files have mode 0400, directories 0500; devices, set-uid bits and execution are off.
+
+**Decrypted pages stay in the kernel's page cache**, from the first read until they are evicted or the mount is gone
+and its last reader has let go. `mmap` works only so, and a second read costs no decryption. They are never written to
+disk or swap. While they are there, whoever is root, or becomes the mounting user, can read them, as they can read the
+memory of any program that uses the model. Afterwards nobody can ask for them, but the kernel does not overwrite pages
+that it frees unless it was started with `init_on_free=1`.
+
+**After kill -9** the directory stays, every access says *Transport endpoint is not connected*, and pages that programs
+still map stay. `unmount` or `fusermount3 -u DIR` clears it; `mount` names that command when it meets such a directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import importlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from ctypes.util import find_library
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import InputError, StrongroomError, UsageError
+from ._mount_files import Files
+from ._parts import Tree
+
+__all__ = ["mount", "unmount"]
+
+READ_AHEAD_KIB = 1024
+"""The largest read that the kernel sends, and how far it reads ahead where we may say so (root); it begins with 128."""
+MIN_THREADS, MAX_THREADS = 2, 4
+"""Threads that serve: one for each core within these bounds. More would wait for Python's lock more than they work."""
+FOREVER_SECONDS = 86_400
+"""How long the kernel believes names and sizes, which never change."""
+FILE_SYSTEM = "strongroom"
+_TYPE = f"fuse.{FILE_SYSTEM}"
+_DEVICE = Path("/dev/fuse")
+_MOUNTS = Path("/proc/self/mountinfo")
+_INSTALL = "install the package fuse3"
+_MAX_THREADS_SINCE = (3, 12)
+
+
+def mount(
+    tree: Tree,
+    at: Path,
+    *,
+    notify: Callable[[str], None],
+    ready: Callable[[], None] = lambda: None,
+    threads: bool = True,
+) -> None:
+    """Mounts `tree` on the empty directory `at`; returns when it was unmounted: by SIGINT, SIGTERM, SIGHUP, `unmount`.
+
+    `ready` is called once files can be read, `notify` with each failure once (a damaged segment with its file and
+    offset, say), both on other threads. Whoever reads a damaged range gets EIO; everything else goes on being read.
+    A signal unmounts even while files are open; who reads them gets ENOTCONN. `threads=False` serves one request
+    after another. Closes the files that it opened, not the tree.
+
+    Raises InputError where `at` is missing, no directory, not empty or mounted already, and where names of the tree
+    are no paths; UsageError outside the main thread; StrongroomError where FUSE is missing, not permitted or fails.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError("a mount runs in the main thread, where signals end it")
+    place = _usable(at)
+    _check_device()
+    library = _library()
+    start = _Start(place, ready)
+    files = Files(
+        tree,
+        uid=os.getuid(),
+        gid=os.getgid(),
+        now_ns=time.time_ns(),
+        notify=notify,
+        started=lambda: start.begin(files.fail),
+    )
+    try:
+        with _signals():
+            _serve(library, files, place, threads)
+    except RuntimeError as error:  # libfuse's one word for whatever ended it, a signal too
+        if not start.ready:
+            raise StrongroomError(
+                f"the mount failed with libfuse's code {error.args[0]}; it has written why to standard error",
+                where=str(place),
+                next="a container needs the device /dev/fuse and the capability SYS_ADMIN",
+            ) from error
+    finally:
+        files.close()
+
+
+def unmount(at: Path) -> None:
+    """Ends the mount at `at`, also one whose process was killed.
+
+    Raises InputError where none of ours is there, StrongroomError where it is in use or belongs to somebody else.
+    """
+    place = at.resolve()
+    found = _mounted(place)
+    if found is None or found.type != _TYPE:
+        raise InputError("no sealed object is mounted here", where=str(at), next="look at the output of mount")
+    tool = shutil.which("fusermount3")
+    if tool is None:
+        raise StrongroomError("the command fusermount3 is missing", next=_INSTALL)
+    done = subprocess.run([tool, "-u", "--", str(place)], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise StrongroomError(
+            f"it could not be unmounted: {done.stderr.strip()}",
+            where=str(at),
+            next="end what reads it (`fuser -m DIR` names it), or end the mount's process with SIGTERM",
+        )
+
+
+def _serve(library: Any, files: Files, place: Path, threads: bool) -> None:
+    """Until the mount is gone. Raises RuntimeError with libfuse's code after failures and signals."""
+    options: dict[str, Any] = {
+        "ro": True,
+        "nodev": True,
+        "nosuid": True,
+        "noexec": True,
+        "default_permissions": True,  # the kernel checks modes and the user, as on any other file system
+        "fsname": FILE_SYSTEM,
+        "subtype": FILE_SYSTEM,
+        "kernel_cache": True,  # content never changes, so pages outlive the handles through which they were read
+        "use_ino": True,
+        "entry_timeout": FOREVER_SECONDS,
+        "attr_timeout": FOREVER_SECONDS,
+        "negative_timeout": FOREVER_SECONDS,
+    }  # and no max_read: without it the kernel sends up to 1 MiB, which is all that it can
+    if threads:
+        count = max(MIN_THREADS, min(len(os.sched_getaffinity(0)), MAX_THREADS))
+        options["max_idle_threads"] = count
+        if (library.fuse_version_major, library.fuse_version_minor) >= _MAX_THREADS_SINCE:
+            options["max_threads"] = count
+    # mfusepy's own `read` takes bytes and copies them; ours fills libfuse's buffer.
+    server = type("Server", (library.FUSE,), {"read": _read})
+    server(files, str(place), foreground=True, nothreads=not threads, **options)
+
+
+def _read(self: Any, path: bytes, buffer: Any, size: int, offset: int, info: Any) -> int:
+    view = memoryview((ctypes.c_char * size).from_address(ctypes.addressof(buffer.contents))).cast("B")
+    files: Files = self.operations
+    return files.read_into(view, offset, info.contents.fh)
+
+
+class _Start:
+    """What is done once the kernel has accepted the mount, on a thread of its own: those that serve must go on."""
+
+    def __init__(self, place: Path, ready: Callable[[], None]) -> None:
+        self.ready = False
+        self._place = place
+        self._tell = ready
+
+    def begin(self, fail: Callable[[str, BaseException], None]) -> None:
+        threading.Thread(target=self._run, args=(fail,), name="strongroom-mount", daemon=True).start()
+
+    def _run(self, fail: Callable[[str, BaseException], None]) -> None:
+        try:
+            self._place.stat()  # answered when the mount is
+        except OSError:
+            return
+        found = _mounted(self._place)
+        if found is None or found.type != _TYPE:  # it failed, and the answer was the bare directory's
+            return
+        _read_ahead(found.device)
+        self.ready = True
+        try:
+            self._tell()
+        except BaseException as error:  # the mount stands whatever the listener does
+            fail("telling that the mount is ready", error)
+
+
+def _read_ahead(device: str) -> None:
+    """Lets the kernel read ahead in its largest requests. Only root may; others are served with 128 KiB at a time."""
+    with contextlib.suppress(OSError):
+        Path(f"/sys/class/bdi/{device}/read_ahead_kb").write_text(str(READ_AHEAD_KIB))
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """libfuse ends the mount at a signal only where nobody else handles that signal; mfusepy sees to SIGINT."""
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` means it
+            before[number] = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _usable(at: Path) -> Path:
+    """The directory to mount on, without links. Raises InputError."""
+    place, where = at.resolve(), str(at)
+    found = _mounted(place)
+    if found is not None and found.type == _TYPE:
+        raise InputError("a sealed object is mounted here", where=where, next=f"end it: fusermount3 -u '{place}'")
+    if found is not None:
+        raise InputError("another file system is mounted here", where=where, next="name an empty directory in it")
+    if any(one.type == _TYPE and one.place in map(str, place.parents) for one in _mounts()):
+        raise InputError("this is inside a mounted sealed object", where=where, next="name a directory outside")
+    try:
+        if next(place.iterdir(), None) is not None:
+            raise InputError("the directory is not empty", where=where, next="name an empty one")
+    except FileNotFoundError:
+        raise InputError("the directory does not exist", where=where, next="make it") from None
+    except NotADirectoryError:
+        raise InputError("this is no directory", where=where, next="name an empty one") from None
+    except OSError as error:
+        raise InputError(f"the directory cannot be read: {error.strerror}", where=where) from error
+    if not os.access(place, os.W_OK):
+        raise InputError("you may not write to the directory", where=where, next="mount on one of your own")
+    return place
+
+
+def _check_device() -> None:
+    """Raises StrongroomError where this process cannot talk to FUSE."""
+    if sys.platform != "linux":
+        raise StrongroomError("mounting needs Linux", next="unseal the object, or read it through sealed://")
+    try:
+        os.close(os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            hint = "ask for permission to open it; a container needs the device and the capability SYS_ADMIN"
+            raise StrongroomError("FUSE is not permitted", where=str(_DEVICE), next=hint) from error
+        hint = "load the kernel module (modprobe fuse), or give the container the device"
+        raise StrongroomError(f"FUSE is missing: {error.strerror}", where=str(_DEVICE), next=hint) from error
+    if os.geteuid() != 0 and shutil.which("fusermount3") is None:
+        raise StrongroomError("the command fusermount3 is missing", next=_INSTALL)
+
+
+def _library() -> Any:
+    """mfusepy on libfuse 3. Imported here, since without libfuse it cannot be."""
+    if find_library("fuse3") is None:
+        raise StrongroomError("libfuse 3 is missing", next=_INSTALL)
+    # Otherwise mfusepy takes libfuse 2 where both are, which reads 128 KiB at a time at most.
+    os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")
+    try:
+        library = importlib.import_module("mfusepy")
+    except (OSError, AttributeError) as error:
+        raise StrongroomError(f"libfuse cannot be used: {error}", next=_INSTALL) from error
+    if library.fuse_version_major != 3:
+        raise StrongroomError(f"libfuse {library.fuse_version_major} is in use, not 3", next=_INSTALL)
+    return library
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    place: str
+    device: str
+    """Major and minor number with a colon between."""
+    type: str
+
+
+def _mounted(place: Path) -> _Mount | None:
+    """What is mounted at exactly this place; the last where there are several."""
+    return next((one for one in reversed(_mounts()) if one.place == str(place)), None)
+
+
+def _mounts() -> list[_Mount]:
+    """From the kernel's list: asking the directory itself would fail, or hang, where its process is gone."""
+    return parse_mounts(os.fsdecode(_MOUNTS.read_bytes())) if _MOUNTS.exists() else []
+
+
+def parse_mounts(text: str) -> list[_Mount]:
+    r"""proc_pid_mountinfo(5), in which some characters of a path are octal.
+
+    >>> parse_mounts(r"36 35 0:51 / /mnt/a\040b ro,nosuid - fuse.strongroom strongroom ro,user_id=0")
+    [_Mount(place='/mnt/a b', device='0:51', type='fuse.strongroom')]
+    """
+    found = []
+    for line in text.removesuffix("\n").split("\n"):
+        head, _, tail = line.partition(" - ")
+        fields = head.split(" ")
+        place = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
+        found.append(_Mount(place, fields[2], tail.split(" ")[0]))
+    return found
