@@ -24,6 +24,8 @@ from ._options import SiteOption
 from ._output import print_error
 from ._serve import serve
 from ._site import init, store
+from ._vault import vault
+from ._vault_keys import keys as _vault_keys  # noqa: F401 - adds its commands to `vault`
 
 __all__ = ["app", "main"]
 
@@ -67,6 +69,7 @@ app.add_typer(asset, name="asset")
 app.add_typer(store, name="store")
 app.command("serve")(serve)
 app.add_typer(ledger, name="ledger")
+app.add_typer(vault, name="vault")
 
 
 def main() -> int:

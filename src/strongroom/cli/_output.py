@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "counting",
+    "moving",
     "print_error",
     "print_facts",
     "print_json",
@@ -126,6 +128,33 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     yield lambda done, all: lines.count(what, done, all)
 
 
+@contextmanager
+def moving(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Shows how many bytes of `total` went through, and how fast; is told of each few more. Threads may share it."""
+    done = 0
+    lock = threading.Lock()
+    if sys.stderr.isatty():
+        with _Bar() as bar:
+
+            def count(more: int) -> None:
+                nonlocal done
+                with lock:
+                    done += more
+                    bar.bytes(what, done, total)
+
+            yield count
+        return
+    lines = _Lines()
+
+    def count_line(more: int) -> None:
+        nonlocal done
+        with lock:
+            done += more
+            lines.bytes(what, done, total)
+
+    yield count_line
+
+
 def tame(text: str) -> str:
     """Text from logs or files without what could steer a terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
@@ -191,6 +220,15 @@ class _Bar:
             rate=f"{done:,}" + (f" of {all:,}" if all else ""),
         )
 
+    def bytes(self, what: str, done: int, total: int) -> None:
+        self._progress.update(
+            self._task,
+            description=what,
+            completed=done,
+            total=total or None,
+            rate=_byte_rate(done, total, time.monotonic() - self._started),
+        )
+
 
 class _Lines:
     def __init__(self) -> None:
@@ -210,6 +248,19 @@ class _Lines:
         if now - self._told >= PLAIN_EVERY:
             self._told = now
             sys.stderr.write(f"{what}: {done:,}" + (f" of {all:,}" if all else "") + "\n")
+
+    def bytes(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= PLAIN_EVERY:
+            self._told = now
+            sys.stderr.write(f"{what}: {_byte_rate(done, total, now - self._started)}\n")
+
+
+def _byte_rate(done: int, total: int, seconds: float) -> str:
+    text = f"{done / 1e6:,.0f} MB, {done / 1e6 / max(seconds, 0.001):,.0f} MB/s"
+    if total and done:
+        text += f", {100 * done / total:.0f} %, {_duration(seconds * (total - done) / done)} left"
+    return text
 
 
 def _rate(at: Progress, seconds: float) -> str:

@@ -7,4 +7,13 @@ from ._configuration import CONFIGURATION, Configuration
 from ._site import ENVIRONMENT, OWN_WRITER, Site, own_door
 from ._temporary import temporary_site
 
-__all__ = ["CONFIGURATION", "ENVIRONMENT", "OWN_WRITER", "Configuration", "Site", "own_door", "temporary_site"]
+__all__ = [
+    "CONFIGURATION",
+    "ENVIRONMENT",
+    "OWN_WRITER",
+    "Configuration",
+    "Site",
+    "own_door",
+    "recipient_of",
+    "temporary_site",
+]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..ledger import Home, RemoteRecorder, Sequencer
     from ..state import State
     from ..store import Store
-    from ..vault import Door
+    from ..vault import Door, Recipient
 
 __all__ = ["ENVIRONMENT", "OWN_WRITER", "Site", "own_door"]
 
@@ -161,6 +161,12 @@ class Site:
         from ._vault import door
 
         return door(self, passphrase=passphrase, notify=notify, purpose=purpose)
+
+    def recipient(self, text: str) -> Recipient:
+        """Somebody to seal to, as people name one. Raises InputError, UsageError."""
+        from ._vault import recipient
+
+        return recipient(text, self)
 
     @property
     def configuration_digest(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +10,15 @@ from ..core.errors import InputError, UsageError
 from ..core.records import Entry
 from ..vault import (
     AwsKms,
-    AwsKmsRecipient,
     Door,
     KeyFolder,
     Keys,
     Pkcs11,
     Pkcs11Recipient,
     PrivateKey,
-    PublicKey,
     Recipient,
+    Remote,
+    named_recipient,
     parse_pkcs11_uri,
 )
 from ._configuration import VaultSettings
@@ -27,7 +26,7 @@ from ._configuration import VaultSettings
 if TYPE_CHECKING:
     from ._site import Site
 
-__all__ = ["OWN_KEYS", "door", "make_keys", "recipient_of"]
+__all__ = ["OWN_KEYS", "door", "make_keys", "recipient"]
 
 OWN_KEYS = {"site": "mlkem768-x25519", "recovery": "mlkem768-x25519", "signer": "p256"}
 """What `init` makes: the site's own recipient key, one for the day when that is lost, and the one that signs."""
@@ -71,7 +70,7 @@ def door(
     signers = folder.signers
     own = [key for key in signers if folder.held(key)]
     return Door(
-        keys=Keys(folder, _others(site.configuration.vault, site.path)),
+        keys=Keys(folder, *_others(site.configuration.vault, site.path)),
         trusted=signers,
         signer=own[0] if own else None,
         recipients=folder.recipients,
@@ -82,15 +81,13 @@ def door(
     )
 
 
-def _others(settings: VaultSettings, root: Path) -> list[tuple[AwsKms | Pkcs11, frozenset[str]]]:
-    found: list[tuple[AwsKms | Pkcs11, frozenset[str]]] = []
+def _others(settings: VaultSettings, root: Path) -> list[Remote]:
+    found = []
     if settings.aws_kms:
-        found.append((AwsKms(), frozenset(f"awskms:{arn}" for arn in settings.aws_kms)))
-    if settings.pkcs11_module:
-        tokens = {parse_pkcs11_uri(uri)[0] for uri in settings.pkcs11_keys}
-        for token in sorted(tokens):
-            keys = frozenset(uri for uri in settings.pkcs11_keys if parse_pkcs11_uri(uri)[0] == token)
-            found.append((Pkcs11(settings.pkcs11_module, _pin(settings, root), token=token), keys))
+        found.append(Remote(AwsKms(), [f"awskms:{arn}" for arn in settings.aws_kms]))
+    for token in sorted({parse_pkcs11_uri(uri)[0] for uri in settings.pkcs11_keys}):
+        keys = [uri for uri in settings.pkcs11_keys if parse_pkcs11_uri(uri)[0] == token]
+        found.append(Remote(Pkcs11(settings.pkcs11_module, _pin(settings, root), token=token), keys))
     return found
 
 
@@ -104,24 +101,12 @@ def _pin(settings: VaultSettings, root: Path) -> str:
         raise InputError(f"the PIN cannot be read: {why}", where=str(path)) from None
 
 
-def recipient_of(text: str, folder: KeyFolder | None, settings: VaultSettings, root: Path) -> Recipient:
-    """A recipient as people name one: a key of the site, a `.pub` file, `awskms:<ARN>` or `pkcs11:token=…;object=…`.
-
-    Raises InputError, UsageError.
-    """
-    if text.startswith("awskms:"):
-        return AwsKmsRecipient("aws-kms", text.removeprefix("awskms:"))
-    if text.startswith("pkcs11:"):
-        token, object = parse_pkcs11_uri(text)
-        if not settings.pkcs11_module:
-            raise UsageError("no PKCS#11 module is configured", next="set vault.pkcs11.module in strongroom.toml")
-        return Pkcs11Recipient(object, token, object, module=settings.pkcs11_module, pin=_pin(settings, root))
-    known = folder.find(text) if folder is not None else None
-    if known is not None:
-        return known
-    if os.sep not in text and not text.endswith(".pub") and not Path(text).exists():
-        raise UsageError(
-            f"'{text[:80]}' is no recipient that is known here",
-            next="name a key of the site (strongroom vault keys list), or a file NAME.pub",
-        )
-    return PublicKey.read(Path(text))
+def recipient(text: str, site: Site) -> Recipient:
+    """A recipient as people name one (`named_recipient`), or a PKCS#11 key. Raises InputError, UsageError."""
+    if not text.startswith("pkcs11:"):
+        return named_recipient(text, KeyFolder(site.vault_keys))
+    token, object = parse_pkcs11_uri(text)
+    settings = site.configuration.vault
+    if not settings.pkcs11_module:
+        raise UsageError("no PKCS#11 module is configured", next="set vault.pkcs11.module in strongroom.toml")
+    return Pkcs11Recipient(object, token, object, module=settings.pkcs11_module, pin=_pin(settings, site.path))

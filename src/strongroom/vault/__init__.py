@@ -8,12 +8,13 @@ STRONGROOM_SITE names, and is taken where none is given.
 from __future__ import annotations
 
 from ._aws_kms import AwsKms, AwsKmsRecipient, check_arn
-from ._check import check, prove
+from ._check import check, prove, remove_sources
 from ._door import ACTIONS, Door, Versions, local_principal, own_door
 from ._filesystem import SealedFileSystem
-from ._folder import KeyFolder, Keys
-from ._keys import KINDS, RECIPIENT_KINDS, KeyFiles, PrivateKey, PublicKey, check_key_name
+from ._folder import KeyFolder, Keys, Remote, named_recipient
+from ._keys import KINDS, RECIPIENT_KINDS, KeyFiles, Kind, PrivateKey, PublicKey, check_key_name
 from ._manifest import Manifest, SealedFile, WrappedKey
+from ._mount import mount, unmount
 from ._object import SealedObject, Signed, is_sealed_object, only_name, open_object, read_manifest, split_path
 from ._parts import File, Recipient, Tree, Unwrapper
 from ._pkcs11 import Pkcs11, Pkcs11Recipient, create_pkcs11_key, parse_pkcs11_uri
@@ -36,12 +37,14 @@ __all__ = [
     "KeyFiles",
     "KeyFolder",
     "Keys",
+    "Kind",
     "Manifest",
     "Pkcs11",
     "Pkcs11Recipient",
     "PrivateKey",
     "PublicKey",
     "Recipient",
+    "Remote",
     "Sealed",
     "SealedFile",
     "SealedFileSystem",
@@ -62,6 +65,8 @@ __all__ = [
     "harden_process",
     "is_sealed_object",
     "local_principal",
+    "mount",
+    "named_recipient",
     "only_name",
     "open_file",
     "open_object",
@@ -70,9 +75,11 @@ __all__ = [
     "prove",
     "read_manifest",
     "rekey",
+    "remove_sources",
     "rotate",
     "safe_open",
     "seal",
     "split_path",
+    "unmount",
     "unseal",
 ]

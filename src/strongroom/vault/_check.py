@@ -22,7 +22,7 @@ from ._sources import Source, mark_of
 from ._unseal import not_as_signed
 from .floe import HEADER_BYTES, OVERHEAD, segment_length_of
 
-__all__ = ["check", "prove"]
+__all__ = ["check", "prove", "remove_sources"]
 
 READ_BYTES = 1 << 20
 
@@ -157,3 +157,16 @@ def _compare(
         decrypt_file(sealed_at, cipher, file.length, same, threads=threads, progress=progress)
     finally:
         cipher.forget()
+
+
+def remove_sources(sources: Sequence[Source]) -> None:
+    """Removes files that are as they were when they were found. Raises StrongroomError at the first that is not."""
+    for source in sources:
+        try:
+            if mark_of(source.path.stat()) != source.mark:
+                raise changed(str(source.path))
+            source.path.unlink()
+        except OSError as error:
+            raise StrongroomError(
+                f"the sealed copy is sound, but a file cannot be removed: {error.strerror}", where=str(source.path)
+            ) from error

@@ -35,6 +35,7 @@ ACTIONS = {
     "rekey": "change who may open a sealed object",
 }
 """The Cedar actions of the vault."""
+MAX_REASON_CHARACTERS = 1000
 MAX_RECORDED_BYTES = (1 << 53) - 1
 """RFC 8785 knows no larger whole numbers."""
 ENTRY_POINTS = "strongroom.doors"
@@ -82,7 +83,7 @@ class Door:
     """Is told what a person should know, such as that nothing is recorded."""
     clock: Clock = now
 
-    def permit(self, action: str, asset: str, *, length: int, digest: str = "") -> None:
+    def permit(self, action: str, asset: str, *, length: int, digest: str = "", reason: str = "") -> None:
         """Has the action decided and put on record, before any key is used (design.md, security rule 2).
 
         Raises RefusedError, or what the recorder raises; then no key may be used.
@@ -96,6 +97,7 @@ class Door:
             asset=asset,
             asset_digest=digest,
             outcome="allowed",
+            reason=reason[:MAX_REASON_CHARACTERS],
             purpose=self.purpose,
             bytes=min(length, MAX_RECORDED_BYTES),
         )

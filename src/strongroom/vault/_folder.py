@@ -7,17 +7,18 @@ here decides whom is sealed to and whose manifests are believed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from ..core.errors import InputError, RefusedError, UsageError
 from ..core.keyfile import write_new
 from ..core.ports import KeyStore
+from ._aws_kms import AwsKmsRecipient
 from ._keys import RECIPIENT_KINDS, PrivateKey, PublicKey, check_key_name
-from ._parts import Unwrapper
+from ._parts import Recipient, Unwrapper
 
-__all__ = ["KeyFolder", "Keys"]
+__all__ = ["KeyFolder", "Keys", "Remote", "named_recipient"]
 
 MAX_KEYS = 10_000
 
@@ -101,24 +102,66 @@ class KeyFolder:
 
 
 class Keys:
-    """A `KeyStore` made of one that holds files, and of those that are asked by a key's scheme."""
+    """A `KeyStore` made of several: the first that holds a key answers for it."""
 
-    def __init__(self, files: KeyStore, others: Sequence[tuple[Unwrapper, frozenset[str]]] = ()) -> None:
-        self._files = files
-        self._others = others
-        """Each with the keys that it may be asked for: no object's manifest chooses whom this program talks to."""
+    def __init__(self, *stores: KeyStore) -> None:
+        self._stores = stores
 
     def holds(self, key: str) -> bool:
         """See `KeyStore`."""
-        return self._files.holds(key) or any(key in keys for _, keys in self._others)
+        return any(store.holds(key) for store in self._stores)
 
     def unwrap(self, key: str, wrapped: bytes, context: bytes) -> bytes:
         """See `KeyStore`."""
-        for other, keys in self._others:
-            if key in keys:
-                return other.unwrap(key, wrapped, context)
-        return self._files.unwrap(key, wrapped, context)
+        return self._store(key).unwrap(key, wrapped, context)
 
     def sign(self, key: str, message: bytes) -> bytes:
         """See `Signer`."""
-        return self._files.sign(key, message)
+        return self._store(key).sign(key, message)
+
+    def _store(self, key: str) -> KeyStore:
+        for store in self._stores:
+            if store.holds(key):
+                return store
+        raise RefusedError("no such private key is held here", where=key)
+
+
+class Remote:
+    """A `KeyStore` of the keys of one `Unwrapper` that it may be asked for.
+
+    They are listed: no object's manifest chooses whom this program talks to.
+    """
+
+    def __init__(self, unwrapper: Unwrapper, keys: Collection[str]) -> None:
+        self._unwrapper = unwrapper
+        self._keys = frozenset(keys)
+
+    def holds(self, key: str) -> bool:
+        """See `KeyStore`."""
+        return key in self._keys
+
+    def unwrap(self, key: str, wrapped: bytes, context: bytes) -> bytes:
+        """See `KeyStore`."""
+        return self._unwrapper.unwrap(key, wrapped, context)
+
+    def sign(self, key: str, message: bytes) -> bytes:
+        """See `Signer`."""
+        raise RefusedError("this key signs nothing", where=key)
+
+
+def named_recipient(text: str, folder: KeyFolder | None = None) -> Recipient:
+    """A recipient as people name one: a key of the folder, a file `NAME.pub`, or `awskms:<ARN>`.
+
+    Raises InputError, UsageError.
+    """
+    if text.startswith("awskms:"):
+        return AwsKmsRecipient("aws-kms", text.removeprefix("awskms:"))
+    known = folder.find(text) if folder is not None else None
+    if known is not None:
+        return known
+    if "/" not in text and not text.endswith(".pub"):
+        raise UsageError(
+            f"'{text[:80]}' is no recipient that is known here",
+            next="name a key of the site (strongroom vault keys list), or a file NAME.pub",
+        )
+    return PublicKey.read(Path(text))

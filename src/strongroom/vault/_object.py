@@ -69,10 +69,10 @@ def read_manifest(path: Path, trusted: Sequence[PublicKey]) -> Signed:
     return Signed(manifest, signer, f"sha256:{hashlib.sha256(payload).hexdigest()}")
 
 
-def open_object(path: Path | str, *, door: Door | None = None, action: str = "open") -> SealedObject:
+def open_object(path: Path | str, *, door: Door | None = None, action: str = "open", reason: str = "") -> SealedObject:
     """Opens a sealed object: a `Tree` whose files are decrypted as they are read.
 
-    `door` is the site's own (STRONGROOM_SITE) unless given. Raises InputError, RefusedError, IntegrityError,
+    `action` and `reason` go on record. `door` is the site's own (STRONGROOM_SITE) unless given. Raises InputError, RefusedError, IntegrityError,
     StrongroomError.
     """
     root = Path(path)
@@ -83,7 +83,7 @@ def open_object(path: Path | str, *, door: Door | None = None, action: str = "op
     for wraps in manifest.keys:
         if not door.holds_any(wraps):
             raise door.no_key(wraps)
-    door.permit(action, manifest.line, length=manifest.length, digest=manifest.root_digest)  # 5
+    door.permit(action, manifest.line, length=manifest.length, digest=manifest.root_digest, reason=reason)  # 5
     keys: list[Secret] = []
     try:
         for wraps in manifest.keys:  # 6

@@ -54,6 +54,7 @@ __all__ = [
     "each_file",
     "finish",
     "new_slot",
+    "reason_of",
     "seal",
     "seal_stream",
     "sign_manifest",
@@ -108,6 +109,11 @@ def new_slot(number: int, recipients: Sequence[Recipient], object: str, name: st
     return Slot(number, key), wraps
 
 
+def reason_of(recipients: Sequence[Recipient]) -> str:
+    """What goes on record of a sealing: for whom."""
+    return "sealed to " + ", ".join(f"{one.name} ({one.key[:40]})" for one in recipients)
+
+
 def check_out(out: Path, *, replace: bool) -> None:
     """Raises UsageError for a place that is taken, InputError for one that cannot be."""
     if out.exists() or out.is_symlink():
@@ -151,7 +157,7 @@ def seal(
             object = secrets.token_hex(16)
             work.done({"object": object}, 0)
         total = sum(source.size for source in sources)
-        door.permit("seal", name or f"sealed/{object}", length=total)
+        door.permit("seal", name or f"sealed/{object}", length=total, reason=reason_of(recipients))
         slot, wraps = new_slot(len(keys), recipients, object, name)
         keys.append(wraps)
         work.done({"key": msgspec.to_builtins(wraps)}, 0)

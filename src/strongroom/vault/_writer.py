@@ -31,7 +31,7 @@ from ._manifest import SIGNATURE, Manifest, SealedFile, WrappedKey, check_names,
 from ._object import Signed, alone, open_object
 from ._parts import Recipient
 from ._pipeline import write_fully
-from ._seal import Slot, check_out, finish, new_slot, sign_manifest
+from ._seal import Slot, check_out, finish, new_slot, reason_of, sign_manifest
 from ._work import Work, make_folders, no_write, replace_file
 from .floe import SEGMENT_LENGTH, Buffer, Encryptor
 
@@ -79,7 +79,8 @@ class SealedWriter:
         self._work.__enter__()
         try:
             self._work.begin({"writing": self._object})
-            self._door.permit("seal", self._name or f"sealed/{self._object}", length=0)
+            asset, reason = self._name or f"sealed/{self._object}", reason_of(self._recipients)
+            self._door.permit("seal", asset, length=0, reason=reason)
             self._slot, self._wraps = new_slot(0, self._recipients, self._object, self._name)
         except BaseException:
             self._work.discard()
@@ -263,7 +264,7 @@ def add_file(root: Path, name: str, *, segment_length: int = SEGMENT_LENGTH, doo
     """
     door = door or own_door()
     door.need_signer()
-    sealed = open_object(root, door=door, action="seal")
+    sealed = open_object(root, door=door, action="seal", reason=f"adds {name}")
     manifest = sealed.manifest
     check_names([*sealed.names(), name])
     slot = Slot(0, sealed.object_keys[0])

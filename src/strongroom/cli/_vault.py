@@ -1,0 +1,376 @@
+"""`strongroom vault …`: sealing weights and datasets, opening them, and changing who may."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from strongroom.core.errors import IntegrityError, StrongroomError, UsageError
+
+from ._ledger import Interrupted
+from ._logs import PassphraseFile
+from ._options import Json, SiteOption
+from ._output import moving, print_error, print_facts, print_json, print_notice, print_table
+from ._vault_door import KeyFiles, Purpose, Signers, door_of, recipients_of
+
+if TYPE_CHECKING:
+    from strongroom.vault import Door, Recipient, Signed, Source
+
+__all__ = ["vault"]
+
+vault = typer.Typer(help="Weights and datasets sealed at rest, opened one slice at a time.", no_args_is_help=True)
+
+SHOWN_FILES = 50
+Object = Annotated[Path, typer.Argument(metavar="OBJECT", help="A sealed object's directory.")]
+Threads = Annotated[int, typer.Option("--threads", metavar="N", min=0, max=32, help="How many; 0: one a core.")]
+
+
+@vault.command("seal")
+def seal_paths(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and directories.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="The sealed object, a new directory.")],
+    to: Annotated[
+        list[str] | None,
+        typer.Option("--to", metavar="RECIPIENT", help="Who may open it: a key's name, NAME.pub, awskms:…; repeat it."),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", metavar="ASSET", help="The asset that it is: org/name[:tag].")] = "",
+    recovery: Annotated[
+        bool, typer.Option("--recovery/--no-recovery", help="Seal to the site's recovery key too.")
+    ] = True,
+    threads: Threads = 0,
+    force: Annotated[bool, typer.Option("--force", help="Exchange the sealed object at OUT for the new one.")] = False,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Seal what symbolic links lead to; otherwise they are an error.")
+    ] = False,
+    remove_source: Annotated[
+        bool, typer.Option("--remove-source", help="Prove the sealed copy, byte by byte, then remove the files.")
+    ] = False,
+    key: KeyFiles = None,
+    passphrase_file: PassphraseFile = None,
+    purpose: Purpose = "",
+    site: SiteOption = "",
+    json: Json = False,
+) -> None:
+    """Encrypt files into a sealed object. After a kill or Ctrl-C the same command continues."""
+    from strongroom.core.ids import check_asset_name
+    from strongroom.vault import find_sources, seal
+
+    if name:
+        check_asset_name(name)
+    if remove_source and follow_links:
+        raise UsageError("what links lead to is not removed", where="--remove-source", next="give one of the two")
+    named = recipients_of(context, site, to or [])
+    with door_of(context, site, keys=key, passphrase_file=passphrase_file, purpose=purpose) as door:
+        recipients = _with_recovery(named or list(door.recipients), door, recovery)
+        if remove_source and not any(door.keys.holds(one.key) for one in recipients):
+            raise UsageError(
+                "no key that could open it is held here, so the copy could not be proved",
+                where="--remove-source",
+                next="seal to a key of the site too, or leave it out",
+            )
+        sources = find_sources(paths, follow_links=follow_links)
+        begun = time.monotonic()
+        try:
+            with moving("sealing", sum(source.size for source in sources)) as progress:
+                sealed = seal(
+                    sources, out, recipients, door, name=name, threads=threads, replace=force, progress=progress
+                )
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; what was sealed is kept, and the same command continues") from None
+        seconds = time.monotonic() - begun
+        if remove_source:
+            _remove(sources, out, door, threads)
+    if len(recipients) == 1:
+        print_notice(f"warning: {recipients[0].name} alone can open it; if that key is lost, so is the content")
+    facts = _facts(sealed.signed, out) | {
+        "continued": sealed.continued,
+        "removed": len(sources) if remove_source else 0,
+    }
+    if json:
+        print_json(facts | {"seconds": round(seconds, 3)})
+        return
+    manifest = sealed.signed.manifest
+    print_facts(
+        [
+            ("sealed", f"{out}"),
+            ("asset", manifest.name or "no name"),
+            ("version", manifest.version),
+            ("files", f"{len(manifest.files):,}, {_size(manifest.length)}"),
+            ("opens for", ", ".join(one.name for one in recipients)),
+            ("signed by", sealed.signed.signer.name),
+            ("rate", f"{manifest.length / 1e6 / max(seconds, 1e-3):,.0f} MB/s"),
+            *([("continued", f"{sealed.continued:,} files were sealed before")] if sealed.continued else []),
+            *([("removed", f"{len(sources):,} files, after the copy was proved")] if remove_source else []),
+        ]
+    )
+
+
+def _with_recovery(named: list[Recipient], door: Door, wanted: bool) -> list[Recipient]:
+    recovery = [one for one in door.recipients if one.name == "recovery"]
+    if not wanted:
+        kept = [one for one in named if one not in recovery]
+        return kept or named
+    return named + [one for one in recovery if one.key not in {other.key for other in named}]
+
+
+def _remove(sources: Sequence[Source], out: Path, door: Door, threads: int) -> None:
+    """Removes files whose sealed copy was opened and compared. Raises StrongroomError, and then nothing is removed."""
+    from strongroom.vault import open_object, prove, remove_sources
+
+    with open_object(out, door=door) as sealed, moving("proving", sealed.manifest.length) as progress:
+        prove(sealed, sources, threads=threads, progress=progress)
+    remove_sources(sources)
+
+
+@vault.command("unseal")
+def unseal_object(
+    context: typer.Context,
+    object: Object,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go, a new directory.")],
+    file: Annotated[
+        list[str] | None, typer.Option("--file", metavar="NAME", help="Only this file of the object; repeat it.")
+    ] = None,
+    threads: Threads = 0,
+    force: Annotated[bool, typer.Option("--force", help="Exchange the directory at DIR for the new one.")] = False,
+    key: KeyFiles = None,
+    signer: Signers = None,
+    passphrase_file: PassphraseFile = None,
+    purpose: Purpose = "",
+    site: SiteOption = "",
+    json: Json = False,
+) -> None:
+    """Decrypt a sealed object into plain files."""
+    from strongroom.vault import open_object, unseal
+
+    begun = time.monotonic()
+    names = list(dict.fromkeys(file or []))
+    with (
+        door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose) as door,
+        open_object(object, door=door) as sealed,
+    ):
+        length = sum(sealed.length(name) for name in names or sealed.names())
+        count = len(names or sealed.names())
+        try:
+            with moving("unsealing", length) as progress:
+                continued = unseal(sealed, out, names=names, threads=threads, replace=force, progress=progress)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; what was decrypted is removed") from None
+    seconds = time.monotonic() - begun
+    if json:
+        print_json(
+            {"path": str(out), "files": count, "bytes": length, "continued": continued, "seconds": round(seconds, 3)}
+        )
+        return
+    print_facts(
+        [
+            ("unsealed", f"{out}"),
+            ("files", f"{count:,}, {_size(length)}"),
+            ("rate", f"{length / 1e6 / max(seconds, 1e-3):,.0f} MB/s"),
+        ]
+    )
+
+
+@vault.command("rekey")
+def rekey_object(
+    context: typer.Context,
+    object: Object,
+    add: Annotated[
+        list[str] | None, typer.Option("--add", metavar="RECIPIENT", help="Who may open it from now on; repeat it.")
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="NAME", help="Who may no more, by name or key; repeat it.")
+    ] = None,
+    rotate_data: Annotated[
+        bool, typer.Option("--rotate-data", help="Encrypt all data anew, so that old keys open nothing of it.")
+    ] = False,
+    threads: Threads = 0,
+    key: KeyFiles = None,
+    signer: Signers = None,
+    passphrase_file: PassphraseFile = None,
+    purpose: Purpose = "",
+    site: SiteOption = "",
+    json: Json = False,
+) -> None:
+    """Change who may open a sealed object, without touching its data, or with --rotate-data under new keys."""
+    from strongroom.vault import open_object, rekey, rotate
+
+    added, removed = recipients_of(context, site, add or []), remove or []
+    if not added and not removed and not rotate_data:
+        raise UsageError("nothing is to change", next="give --add, --remove or --rotate-data")
+    with (
+        door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose) as door,
+        open_object(object, door=door, action="rekey", reason=_changes(added, removed, rotate_data)) as sealed,
+    ):
+        if rotate_data:
+            wraps = [one for one in sealed.manifest.keys[0] if not {one.name, one.key} & set(removed)]
+            known = {one.key: one for one in _known(context, site, [one.name for one in wraps])}
+            lost = [one.name for one in wraps if one.key not in known]
+            if lost:
+                raise UsageError(
+                    f"the public key of {', '.join(lost)} is not known here, and new keys must be wrapped for them",
+                    next="add it to the site: strongroom vault keys add FILE; or --remove it and --add FILE",
+                )
+            kept = [known[one.key] for one in wraps]
+            with moving("rotating", sealed.manifest.length) as progress:
+                signed = rotate(sealed, [*kept, *added], door, threads=threads, progress=progress)
+        else:
+            signed = rekey(sealed, door, add=added, remove=removed)
+    if removed and not rotate_data:
+        print_notice(
+            "note: whoever was removed and opened it before may have kept its keys, and copies of the old object still"
+            " name them; that cannot be recalled. --rotate-data encrypts the data under new keys"
+        )
+    if json:
+        print_json(_facts(signed, object))
+        return
+    names = ", ".join(one.name for one in signed.manifest.keys[0])
+    print_facts([("object", object), ("version", signed.manifest.version), ("opens for", names)])
+
+
+def _changes(added: Sequence[Recipient], removed: Sequence[str], rotate: bool) -> str:
+    """What goes on record."""
+    parts = [f"adds {one.name} ({one.key[:40]})" for one in added] + [f"removes {name}" for name in removed]
+    return ", ".join(parts + ["encrypts the data anew"] * rotate)
+
+
+def _known(context: typer.Context, site: str, names: list[str]) -> list[Recipient]:
+    found: list[Recipient] = []
+    for name in names:
+        try:
+            found += recipients_of(context, site, [name])
+        except StrongroomError:
+            continue
+    return found
+
+
+@vault.command("info")
+def info(
+    context: typer.Context,
+    object: Object,
+    key: KeyFiles = None,
+    signer: Signers = None,
+    site: SiteOption = "",
+    json: Json = False,
+) -> None:
+    """What a sealed object holds, who signed it, and for whom it opens. Needs no private key."""
+    from strongroom.vault import read_manifest
+
+    with door_of(context, site, keys=key, signers=signer) as door:
+        signed = read_manifest(object, door.trusted)
+        door.check_version(signed.manifest, signed.digest, str(object))
+    manifest = signed.manifest
+    if json:
+        files = [{"name": one.name, "bytes": one.length, "sealed_sha256": one.digest} for one in manifest.files]
+        print_json(_facts(signed, object) | {"files": files})
+        return
+    print_facts(
+        [
+            ("object", manifest.object),
+            ("asset", manifest.name or "no name"),
+            ("version", manifest.version),
+            ("sealed", manifest.sealed_at),
+            ("signed by", f"{signed.signer.name} ({signed.signer.key[:21]}…)"),
+            ("opens for", ", ".join(f"{one.name} ({one.key[:31]}…)" for one in manifest.keys[0])),
+            ("files", f"{len(manifest.files):,}, {_size(manifest.length)}"),
+            ("digest", manifest.root_digest),
+        ]
+    )
+    print_table(["file", "bytes"], [(one.name, f"{one.length:,}") for one in manifest.files[:SHOWN_FILES]])
+    if len(manifest.files) > SHOWN_FILES:
+        sys.stdout.write(f"and {len(manifest.files) - SHOWN_FILES:,} more: --json lists all\n")
+
+
+@vault.command("check")
+def check_object(
+    context: typer.Context,
+    object: Object,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Manifest, headers and lengths alone, not every segment.")
+    ] = False,
+    threads: Threads = 0,
+    key: KeyFiles = None,
+    signer: Signers = None,
+    passphrase_file: PassphraseFile = None,
+    site: SiteOption = "",
+    json: Json = False,
+) -> None:
+    """Is every segment what was sealed? Without a key files are compared with what was signed."""
+    from strongroom.vault import check, open_object, read_manifest
+
+    with door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file) as door:
+        signed = read_manifest(object, door.trusted)
+        manifest = signed.manifest
+        opens = all(door.holds_any(wraps) for wraps in manifest.keys)
+        total = 0 if quick else manifest.length
+        with moving("checking", total) as progress:
+            if opens:
+                with open_object(object, door=door) as sealed:
+                    problems = check(object, manifest, sealed, quick=quick, threads=threads, progress=progress)
+            else:
+                door.check_version(manifest, signed.digest, str(object))
+                problems = check(object, manifest, None, quick=quick, threads=threads, progress=progress)
+    how = "headers and lengths" if quick else "every segment" if opens else "every file, by its digest: no key is held"
+    if json:
+        told = [problem.as_dict()["error"] for problem in problems]
+        print_json({"path": str(object), "files": len(manifest.files), "checked": how, "problems": told})
+    else:
+        for problem in problems:
+            print_error(problem, json=False)
+        state = f"{len(problems):,} problems" if problems else "sound"
+        print_facts([("object", object), ("checked", how), ("files", f"{len(manifest.files):,}"), ("result", state)])
+    if problems:
+        raise typer.Exit(IntegrityError.exit_code)
+
+
+@vault.command("mount")
+def mount_object(
+    context: typer.Context,
+    object: Object,
+    at: Annotated[Path, typer.Argument(metavar="DIR", help="An empty directory.")],
+    key: KeyFiles = None,
+    signer: Signers = None,
+    passphrase_file: PassphraseFile = None,
+    purpose: Purpose = "",
+    site: SiteOption = "",
+) -> None:
+    """Show a sealed object as a read-only directory of plain files, until Ctrl-C (Linux, FUSE)."""
+    from strongroom.vault import mount, open_object
+
+    with (
+        door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose) as door,
+        open_object(object, door=door) as sealed,
+    ):
+        mount(
+            sealed,
+            at,
+            notify=print_notice,
+            ready=lambda: print_notice(f"mounted {object} at {at}; Ctrl-C, or fusermount3 -u {at}, unmounts it"),
+        )
+
+
+def _facts(signed: Signed, path: Path) -> dict[str, Any]:
+    manifest = signed.manifest
+    return {
+        "path": str(path),
+        "object": manifest.object,
+        "name": manifest.name,
+        "version": manifest.version,
+        "sealed_at": manifest.sealed_at,
+        "digest": manifest.root_digest,
+        "signer": {"name": signed.signer.name, "key": signed.signer.key},
+        "recipients": [{"name": one.name, "key": one.key} for one in manifest.keys[0]],
+        "files": len(manifest.files),
+        "bytes": manifest.length,
+    }
+
+
+def _size(length: int) -> str:
+    from strongroom.core.assets import format_size
+
+    return format_size(length)

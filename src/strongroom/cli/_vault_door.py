@@ -1,0 +1,107 @@
+"""The door that the command line goes through: a site's, or one made of the key files that were named."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from strongroom.core.errors import UsageError
+
+from ._logs import read_passphrase
+from ._options import given_site
+from ._output import print_notice
+
+if TYPE_CHECKING:
+    from strongroom.site import Site
+    from strongroom.vault import Door, Recipient
+
+__all__ = ["KeyFiles", "Purpose", "Signers", "door_of", "recipients_of", "site_of"]
+
+KeyFiles = Annotated[
+    list[Path] | None, typer.Option("--key", metavar="FILE", help="A private key (NAME.key) to open with; repeat it.")
+]
+Signers = Annotated[
+    list[Path] | None, typer.Option("--signer", metavar="FILE", help="Believe this signer too (NAME.pub); repeat it.")
+]
+Purpose = Annotated[str, typer.Option("--purpose", metavar="TEXT", help="What for; goes on record.")]
+MAX_PURPOSE_CHARACTERS = 200
+
+
+def site_of(context: typer.Context, after: str) -> Site | None:
+    """The site, where one is named."""
+    from strongroom.site import Site
+
+    return Site.find(given_site(context, after))
+
+
+@contextlib.contextmanager
+def door_of(
+    context: typer.Context,
+    site: str,
+    *,
+    keys: list[Path] | None = None,
+    signers: list[Path] | None = None,
+    passphrase_file: Path | None = None,
+    purpose: str = "",
+    quiet: bool = False,
+) -> Iterator[Door]:
+    """The door of the site that is named, with the keys and signers that are named beside.
+
+    Raises InputError, UsageError.
+    """
+    from strongroom.vault import Door, KeyFiles, Keys, PrivateKey, PublicKey, harden_process
+
+    if len(purpose) > MAX_PURPOSE_CHARACTERS or not purpose.isprintable():
+        raise UsageError(
+            f"a purpose is one line of at most {MAX_PURPOSE_CHARACTERS} characters",
+            where="--purpose",
+            next="shorten it",
+        )
+    harden_process()
+    opened = site_of(context, site)
+    notify: Callable[[str], None] = (lambda text: None) if quiet else print_notice
+    passphrase = _passphrase(passphrase_file)
+    given = [PrivateKey.read(path, passphrase=passphrase(path)) for path in keys or []]
+    trusted = [PublicKey.read(path) for path in signers or []]
+    if opened is None:
+        if not trusted and not given:
+            raise UsageError(
+                "no keys are named",
+                next="name a site with --site DIR or STRONGROOM_SITE, or --key FILE and --signer FILE",
+            )
+        own = [one.public for one in given if one.public.kind == "p256"]
+        door = Door(keys=KeyFiles(*given), trusted=[*own, *trusted], signer=own[0] if own else None, notify=notify)
+        yield dataclasses.replace(door, purpose=purpose)
+        return
+    with contextlib.closing(opened):
+        door = opened.door(passphrase=passphrase, notify=notify, purpose=purpose)
+        yield dataclasses.replace(door, keys=Keys(KeyFiles(*given), door.keys), trusted=[*door.trusted, *trusted])
+
+
+def _passphrase(file: Path | None) -> Callable[[Path], str]:
+    """Asks once: a site's keys are sealed with one passphrase."""
+    known: list[str] = []
+
+    def ask(path: Path) -> str:
+        text = known[0] if known else read_passphrase(path, file)
+        if text and not known:
+            known.append(text)
+        return text
+
+    return ask
+
+
+def recipients_of(context: typer.Context, site: str, names: list[str]) -> list[Recipient]:
+    """Recipients as they were named on the command line. Raises InputError, UsageError."""
+    from strongroom.vault import named_recipient
+
+    opened = site_of(context, site)
+    if opened is None:
+        return [named_recipient(name) for name in names]
+    with contextlib.closing(opened):
+        return [opened.recipient(name) for name in names]
