@@ -1,4 +1,4 @@
-.PHONY: demo test spark lint unit torture bench lock clean
+.PHONY: demo test spark model lint unit torture bench lock clean
 
 demo: ## environment from the lock, then the main job on simulated traffic
 	@scripts/venv run
@@ -10,11 +10,15 @@ test: ## everything that must hold: tests, ruff, mypy strict, import contracts
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/python -m pytest -n 2 --dist loadfile -m "not torture and not spark" src tests
+	.venv/bin/python -m pytest -n 2 --dist loadfile -m "not torture and not spark and not model" src tests
 
 spark: ## the same queries on Spark as on DuckDB; needs Java 17, and installs PySpark (460 MB) beside .venv
 	@scripts/venv spark
 	.venv-spark/bin/python -m pytest -m spark tests/interop/test_spark*.py
+
+model: ## sealed models through torch and transformers, which it installs (2 GB) in .venv-torch; tests download nothing
+	@scripts/venv torch
+	HF_HUB_OFFLINE=1 .venv-torch/bin/python -m pytest -m model tests/interop/test_model*.py
 
 torture: ## kill -9 loops, fuzzing, soaks; results go to docs/reliability.md
 	@scripts/venv dev
@@ -30,4 +34,4 @@ lock: ## resolve the dependencies anew and pin them with hashes
 	scripts/lock
 
 clean:
-	rm -rf .venv .venv-spark dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-spark .venv-torch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

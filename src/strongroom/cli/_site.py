@@ -62,7 +62,7 @@ def init(
     )
     sys.stdout.write(
         f"The key in {path}/keys/sketch.key keys every digest; it is not encrypted. Keep it where secrets belong.\n"
-        f"Everything is sealed to {path}/keys/vault/recovery.key too: move that file to where it survives this machine.\n"
+        f"What is sealed opens with {path}/keys/vault/recovery.key too: move it to where it survives this machine.\n"
         f"next: strongroom hunt LOGS… --site {path}\n"
     )
 

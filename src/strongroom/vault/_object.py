@@ -72,8 +72,8 @@ def read_manifest(path: Path, trusted: Sequence[PublicKey]) -> Signed:
 def open_object(path: Path | str, *, door: Door | None = None, action: str = "open", reason: str = "") -> SealedObject:
     """Opens a sealed object: a `Tree` whose files are decrypted as they are read.
 
-    `action` and `reason` go on record. `door` is the site's own (STRONGROOM_SITE) unless given. Raises InputError, RefusedError, IntegrityError,
-    StrongroomError.
+    `action` and `reason` go on record. `door` is the site's own (STRONGROOM_SITE) unless given. Raises InputError,
+    RefusedError, IntegrityError, StrongroomError.
     """
     root = Path(path)
     door = door or own_door()

@@ -45,9 +45,12 @@ def test_every_key_that_the_template_shows_is_known_and_can_be_set() -> None:
     values = tomllib.loads(text)
     store = read_configuration(text.encode(), SITE).store
     assert (store.engine, store.spark_options) == ("spark", {"spark.executor.memory": "8g"})
-    shown = {*values, *(f"{part}.{key}" for part in ("ledger", "store") for key in values[part])}
-    shown -= {"store", "ledger", "ledger.witness"}
+    vault = read_configuration(text.encode(), SITE).vault
+    assert (len(vault.aws_kms), vault.pkcs11_keys) == (1, ("pkcs11:token=hsm;object=models",))
+    shown = {*values, *(f"{part}.{key}" for part in ("ledger", "store", "vault") for key in values[part])}
+    shown -= {"store", "ledger", "ledger.witness", "vault", "vault.pkcs11"}
     shown |= {f"ledger.witness.{key}" for key in values["ledger"]["witness"][0]}
+    shown |= {f"vault.pkcs11.{key}" for key in values["vault"]["pkcs11"]}
     assert shown == set(CONFIGURATION)
 
 
@@ -120,3 +123,21 @@ def test_a_mistake_is_named_with_the_file(text: str, named: str) -> None:
 def test_what_is_no_toml_is_wrong_use(data: bytes) -> None:
     with pytest.raises(UsageError):
         read_configuration(data, SITE)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[vault]\naws_kms = 'arn'", "vault.aws_kms"),
+        ("[vault]\naws_kms = ['arn:aws:kms:eu-west-1:1:alias/x']", "vault.aws_kms"),
+        ("[vault.pkcs11]\nmodule = 3", "vault.pkcs11.module"),
+        ("[vault.pkcs11]\nmodule = 'x'\nkeys = ['pkcs11:token=a;object=b;pin-value=1234']", "vault.pkcs11.keys"),
+        ("[vault.pkcs11]\nkeys = ['pkcs11:token=a;object=b']", "vault.pkcs11.module"),
+        ("[vault]\nsoftware = 1", "vault.software"),
+    ],
+)
+def test_what_the_vault_cannot_use_is_told(text: str, named: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(text)
+    assert named in f"{caught.value}"
+    assert "1234" not in f"{caught.value}"
