@@ -11,11 +11,13 @@ import errno
 import os
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from fsspec import AbstractFileSystem
 
+from ..core.clock import parse_time
 from ..core.errors import UsageError
 from ._door import Door, own_door
 from ._file import Stream
@@ -69,6 +71,22 @@ class SealedFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if not any(other.startswith(name + "/") for other in sizes):
             _missing(path)
         return _entry(path, None)
+
+    def modified(self, path: str) -> datetime:
+        """When the object was sealed, or its recipients changed. Raises FileNotFoundError."""
+        root, name = split_path(self._strip_protocol(path))
+        if not is_sealed_object(root) or name not in self._sizes(root):
+            _missing(path)
+        with self._lock:
+            return datetime.fromtimestamp(parse_time(self._known[root][1].sealed_at) / 1e6, UTC)
+
+    def ukey(self, path: str) -> str:
+        """Changes when the file's content does: the digest of its sealed bytes. Raises FileNotFoundError."""
+        root, name = split_path(self._strip_protocol(path))
+        if not is_sealed_object(root) or name not in self._sizes(root):
+            _missing(path)
+        with self._lock:
+            return next(file.digest for file in self._known[root][1].files if file.name == name)
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         root, name = split_path(path)

@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,11 @@ def test_fsspec_lists_and_reads_and_opens_an_object_once(tmp_path: Path) -> None
     assert found.cat(f"sealed://{path}/{BIG}") == FILES[BIG]
     assert found.cat_file(f"{path}/config.json", start=2, end=8) == FILES["config.json"][2:8]
     assert own.book.actions == ["seal", "open"]
+    assert abs(found.modified(f"{path}/{BIG}").timestamp() - time.time()) < 60
+    assert found.ukey(f"{path}/{BIG}") != found.ukey(f"{path}/config.json")
+    for call in (found.open, found.modified, found.ukey):
+        with pytest.raises(FileNotFoundError):
+            call(f"{path}/none")
     with pytest.raises(FileNotFoundError):
         found.open(f"{path}/none")
     with pytest.raises(UsageError, match="mode"):
