@@ -43,8 +43,9 @@ __all__ = ["mount", "unmount"]
 
 READ_AHEAD_KIB = 1024
 """The largest read that the kernel sends, and how far it reads ahead where we may say so (root); it begins with 128."""
-MIN_THREADS, MAX_THREADS = 2, 4
-"""Threads that serve: one for each core within these bounds. More would wait for Python's lock more than they work."""
+CORES_PER_THREAD, MAX_THREADS = 2, 4
+"""Unless told otherwise a thread serves for every two cores: on two, a second one waited for Python's lock and for the
+reader more than it worked (docs/vault/mount.md)."""
 FOREVER_SECONDS = 86_400
 """How long the kernel believes names and sizes, which never change."""
 FILE_SYSTEM = "strongroom"
@@ -61,20 +62,24 @@ def mount(
     *,
     notify: Callable[[str], None],
     ready: Callable[[], None] = lambda: None,
-    threads: bool = True,
+    threads: int = 0,
 ) -> None:
     """Mounts `tree` on the empty directory `at`; returns when it was unmounted: by SIGINT, SIGTERM, SIGHUP, `unmount`.
 
-    `ready` is called once files can be read, `notify` with each failure once (a damaged segment with its file and
-    offset, say), both on other threads. Whoever reads a damaged range gets EIO; everything else goes on being read.
-    A signal unmounts even while files are open; who reads them gets ENOTCONN. `threads=False` serves one request
-    after another. Closes the files that it opened, not the tree.
+    `ready` is called once files can be read, on a thread of its own; `notify` with each failure once, such as a damaged
+    segment with its file and offset, on a thread that serves. Whoever reads a damaged range gets EIO; everything else
+    goes on being read. A signal unmounts even while files are open; who reads them gets ENOTCONN. `threads` serve at
+    once, 0 chooses. Neither `notify` nor the tree may touch `at`: who is to answer waits for them. The files that were
+    opened are closed, the tree is not.
 
     Raises InputError where `at` is missing, no directory, not empty or mounted already, and where names of the tree
-    are no paths; UsageError outside the main thread; StrongroomError where FUSE is missing, not permitted or fails.
+    are no paths; UsageError outside the main thread and for fewer than 0 threads; StrongroomError where FUSE is
+    missing, not permitted or fails.
     """
     if threading.current_thread() is not threading.main_thread():
         raise UsageError("a mount runs in the main thread, where signals end it")
+    if threads < 0:
+        raise UsageError(f"{threads} threads cannot serve", next="name at least 1, or 0 for a number that suits")
     place = _usable(at)
     _check_device()
     library = _library()
@@ -122,7 +127,7 @@ def unmount(at: Path) -> None:
         )
 
 
-def _serve(library: Any, files: Files, place: Path, threads: bool) -> None:
+def _serve(library: Any, files: Files, place: Path, threads: int) -> None:
     """Until the mount is gone. Raises RuntimeError with libfuse's code after failures and signals."""
     options: dict[str, Any] = {
         "ro": True,
@@ -138,14 +143,14 @@ def _serve(library: Any, files: Files, place: Path, threads: bool) -> None:
         "attr_timeout": FOREVER_SECONDS,
         "negative_timeout": FOREVER_SECONDS,
     }  # and no max_read: without it the kernel sends up to 1 MiB, which is all that it can
-    if threads:
-        count = max(MIN_THREADS, min(len(os.sched_getaffinity(0)), MAX_THREADS))
+    count = threads or max(1, min(len(os.sched_getaffinity(0)) // CORES_PER_THREAD, MAX_THREADS))
+    if count > 1:
         options["max_idle_threads"] = count
         if (library.fuse_version_major, library.fuse_version_minor) >= _MAX_THREADS_SINCE:
             options["max_threads"] = count
     # mfusepy's own `read` takes bytes and copies them; ours fills libfuse's buffer.
     server = type("Server", (library.FUSE,), {"read": _read})
-    server(files, str(place), foreground=True, nothreads=not threads, **options)
+    server(files, str(place), foreground=True, nothreads=count == 1, **options)
 
 
 def _read(self: Any, path: bytes, buffer: Any, size: int, offset: int, info: Any) -> int:

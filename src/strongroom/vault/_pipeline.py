@@ -7,6 +7,8 @@ ring (`RING * BATCH_SEGMENTS` segments) and as much plaintext nothing is held in
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import os
 import queue
@@ -17,14 +19,16 @@ from ..core.errors import StrongroomError
 from ._file import read_fully
 from .floe import HEADER_BYTES, Buffer, Cipher
 
-__all__ = ["Hasher", "decrypt_file", "encrypt_file", "write_fully"]
+__all__ = ["SMALL", "Hasher", "Output", "Progress", "Read", "changed", "decrypt_file", "encrypt_file", "reader_of"]
 
 BATCH_SEGMENTS = 4
 """Segments that are read, encrypted, hashed and written together."""
 RING = 3
 """Batches that are under way."""
 SMALL = 4 << 20
-"""Files up to so many bytes are hashed by the thread that encrypts them."""
+"""Files up to so many bytes are hashed by the thread that encrypts them, and made durable many at once."""
+WRITE_BEHIND = 8 << 20
+"""After so many bytes the disk is asked to write them."""
 
 Read = Callable[[int, memoryview], None]
 """Fills a buffer from an offset on, or raises."""
@@ -32,11 +36,43 @@ Progress = Callable[[int], None]
 """Is told how many more bytes of plaintext are done."""
 
 
-def write_fully(descriptor: int, data: Buffer) -> None:
-    """Raises OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+class Output:
+    """A descriptor that is written to in order, while the disk writes what came before.
+
+    Without being asked Linux keeps written pages in memory for seconds, and `sync` would then wait for all of them.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._written = self._begun = 0
+
+    def write(self, data: Buffer) -> None:
+        """Raises OSError."""
+        view = memoryview(data)
+        while view:
+            count = os.write(self._descriptor, view)
+            view = view[count:]
+            self._written += count
+        if self._written - self._begun >= WRITE_BEHIND and _sync_file_range is not None:
+            _sync_file_range(self._descriptor, self._begun, self._written - self._begun, _SYNC_FILE_RANGE_WRITE)
+            self._begun = self._written
+
+    def sync(self) -> None:
+        """All that was written is durable when it returns. Raises OSError."""
+        os.fdatasync(self._descriptor)
+
+
+def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """sync_file_range(2), where there is one."""
+    with contextlib.suppress(OSError, AttributeError):
+        found = ctypes.CDLL(None).sync_file_range
+        found.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+        return found  # type: ignore[no-any-return]
+    return None
+
+
+_SYNC_FILE_RANGE_WRITE = 2
+_sync_file_range = _find_sync_file_range()
 
 
 class Hasher:
@@ -83,8 +119,8 @@ class Hasher:
             self._free.put(buffer)
 
 
-def encrypt_file(read: Read, length: int, cipher: Cipher, descriptor: int, *, threads: int, progress: Progress) -> str:
-    """Encrypts `length` bytes that `read` gives into a descriptor. Returns SHA-256 of what was written, in hexadecimal.
+def encrypt_file(read: Read, length: int, cipher: Cipher, out: Output, *, threads: int, progress: Progress) -> str:
+    """Encrypts `length` bytes that `read` gives. Returns SHA-256 of what was written, in hexadecimal.
 
     Raises what `read` raises, OSError for what cannot be written.
     """
@@ -93,19 +129,19 @@ def encrypt_file(read: Read, length: int, cipher: Cipher, descriptor: int, *, th
     plain = memoryview(bytearray(min(batch * payload, length)))
     hasher = Hasher(min(batch * size, cipher.sealed_length(length)), threaded=threads > 1 and length > SMALL)
     try:
-        write_fully(descriptor, cipher.header)
+        out.write(cipher.header)
         hasher.header(cipher.header)
         for first in range(0, count, batch):
             at = first * payload
             view = plain[: min(batch * payload, length - at)]
             read(at, view)
-            out, filled = hasher.take(), 0
+            buffer, filled = hasher.take(), 0
             for position in range(first, min(first + batch, count)):
                 part = view[(position - first) * payload : (position - first + 1) * payload]
-                filled += cipher.encrypt_segment_into(part, position, position == count - 1, out[filled:])
-            written = out[:filled]
-            hasher.give(out, filled)  # meanwhile it is written: both only read
-            write_fully(descriptor, written)
+                filled += cipher.encrypt_segment_into(part, position, position == count - 1, buffer[filled:])
+            written = buffer[:filled]
+            hasher.give(buffer, filled)  # meanwhile it is written: both only read
+            out.write(written)
             progress(len(view))
     finally:
         digest = hasher.finish()

@@ -40,11 +40,11 @@ from ._manifest import (
 )
 from ._object import Signed, is_sealed_object
 from ._parts import Recipient
-from ._pipeline import SMALL, Progress, Read, changed, encrypt_file, reader_of
+from ._pipeline import SMALL, Output, Progress, Read, changed, encrypt_file, reader_of
 from ._secret import Secret
 from ._signing import sign
 from ._sources import Source, mark_of
-from ._work import Work, exists, make_folders, no_write
+from ._work import Work, exists, make_folders, no_write, write_file
 from .floe import HEADER_BYTES, SEGMENT_LENGTH, Cipher
 
 __all__ = [
@@ -194,8 +194,8 @@ def finish(work: Work, manifest: Manifest, door: Door, *, replace: bool) -> Sign
     signed, bundle = sign_manifest(manifest, door)
     with _writing(work.object):
         _remove_strangers(work.object, {place_of(file.name) for file in manifest.files})
-        (work.object / MARKER).write_bytes(MARKER_TEXT)
-        (work.object / SIGNATURE).write_bytes(bundle)
+        write_file(work.object / MARKER, MARKER_TEXT)
+        write_file(work.object / SIGNATURE, bundle)
     work.place(replace=replace)
     door.note_version(manifest.line, manifest.version, signed.digest)
     return signed
@@ -296,11 +296,14 @@ def seal_stream(
         with _writing(path):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()  # of a run that was killed
-            out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             try:
+                out = Output(descriptor)
                 digest = encrypt_file(read, length, cipher, out, threads=threads, progress=progress)
+                if length > SMALL:
+                    out.sync()
             finally:
-                os.close(out)
+                os.close(descriptor)
     finally:
         cipher.forget()
     return SealedFile(name, length, digest, cipher.header, slot.number, wrapped)

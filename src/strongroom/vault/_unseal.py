@@ -18,7 +18,7 @@ from ..core.errors import InputError, IntegrityError, StrongroomError, UsageErro
 from ._file import open_cipher, open_descriptor
 from ._manifest import SealedFile
 from ._object import SealedObject
-from ._pipeline import Progress, decrypt_file, write_fully
+from ._pipeline import SMALL, Output, Progress, decrypt_file
 from ._seal import each_file, threads_or_all
 from ._work import Work, exists, make_folders, no_write
 
@@ -95,12 +95,13 @@ def _unseal_file(sealed: SealedObject, file: SealedFile, root: Path, threads: in
     try:
         cipher = open_cipher(source, file, sealed.manifest.object, sealed.key_of(file))
         try:
-            with _nameless(root / file.name) as out:
-                digest = decrypt_file(
-                    source, cipher, file.length, lambda part: write_fully(out, part), threads=threads, progress=progress
-                )
+            with _nameless(root / file.name) as descriptor:
+                out = Output(descriptor)
+                digest = decrypt_file(source, cipher, file.length, out.write, threads=threads, progress=progress)
                 if digest != file.digest:
                     raise not_as_signed(file)
+                if file.length > SMALL:
+                    out.sync()
         finally:
             cipher.forget()
     finally:

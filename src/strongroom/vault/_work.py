@@ -28,11 +28,12 @@ import msgspec
 
 from ..core.errors import StrongroomError, UsageError
 from ..core.keyfile import sync_directory
+from ._pipeline import SMALL
 
-__all__ = ["Work", "no_write", "replace_file"]
+__all__ = ["Work", "make_folders", "no_write", "replace_file", "write_file"]
 
 BATCH_FILES, BATCH_BYTES = 2_000, 256 << 20
-"""Small files are made durable together, after so many files or bytes of plaintext."""
+"""What is done goes into the journal after so many files or bytes of plaintext."""
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 
@@ -47,6 +48,7 @@ class Work:
         self._lock = threading.Lock()
         self._waiting: list[Any] = []
         self._bytes = 0
+        self._unsynced = False
         self._held = -1
         self._journal = -1
 
@@ -115,25 +117,28 @@ class Work:
                 entry.unlink()
 
     def done(self, line: Any, size: int) -> None:
-        """One more thing of `size` bytes is whole. It is durable after the next `commit`, which comes by itself.
+        """One more thing of `size` bytes is whole; where these are more than `SMALL` they were synced already.
 
-        Raises StrongroomError.
+        It is durable after the next `commit`, which comes by itself. Raises StrongroomError.
         """
         with self._lock:
             self._waiting.append(line)
             self._bytes += size
+            self._unsynced |= size <= SMALL
             full = len(self._waiting) >= BATCH_FILES or self._bytes >= BATCH_BYTES
         if full:
             self.commit()
 
     def commit(self) -> None:
-        """All that is done is durable when it returns. Raises StrongroomError."""
+        """All that is done is durable, and stands in the journal, when it returns. Raises StrongroomError."""
         with self._lock:
             lines, self._waiting, self._bytes = self._waiting, [], 0
+            unsynced, self._unsynced = self._unsynced, False
             if not lines:
                 return
             try:
-                _sync_file_system(self.object)
+                if unsynced:
+                    _sync_file_system(self.object)
                 self._append(lines)
             except OSError as error:
                 raise no_write(self.path, error) from error
@@ -149,7 +154,8 @@ class Work:
         """Puts the object into its place, durably. Raises UsageError where something came there meanwhile."""
         self.commit()
         try:
-            _sync_file_system(self.object)
+            for folder, _, _ in os.walk(self.object):
+                sync_directory(Path(folder))
             if replace and self.out.exists():
                 _exchange(self.object, self.out)
             else:
@@ -187,6 +193,14 @@ def no_write(path: Path, error: OSError) -> StrongroomError:
     return StrongroomError(
         f"it cannot be written: {error.strerror or error}", where=str(path), next="check space and permissions"
     )
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes a file anew, durably but for its name. Raises OSError."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -30,7 +30,7 @@ from ._door import Door, own_door
 from ._manifest import SIGNATURE, Manifest, SealedFile, WrappedKey, check_names, place_of
 from ._object import Signed, alone, open_object
 from ._parts import Recipient
-from ._pipeline import write_fully
+from ._pipeline import Output
 from ._seal import Slot, check_out, finish, new_slot, reason_of, sign_manifest
 from ._work import Work, make_folders, no_write, replace_file
 from .floe import SEGMENT_LENGTH, Buffer, Encryptor
@@ -163,6 +163,7 @@ class WritableFile(io.RawIOBase):
         self._stream = Encryptor(cipher)
         self._digest = hashlib.sha256()
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._out = Output(self._descriptor)
         self._put(cipher.header)
 
     def writable(self) -> bool:
@@ -182,7 +183,7 @@ class WritableFile(io.RawIOBase):
     def _put(self, data: Buffer) -> None:
         try:
             self._digest.update(data)
-            write_fully(self._descriptor, data)
+            self._out.write(data)
         except OSError as error:
             self.abort()
             raise no_write(self._path, error) from error
@@ -193,7 +194,7 @@ class WritableFile(io.RawIOBase):
             return
         self._put(self._stream.finalize())
         try:
-            os.fsync(self._descriptor)
+            self._out.sync()
         except OSError as error:
             self.abort()
             raise no_write(self._path, error) from error
