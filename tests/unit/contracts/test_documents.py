@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 import sys
@@ -15,6 +16,7 @@ from strongroom.cli import main
 from strongroom.core import errors
 from strongroom.core.errors import StrongroomError, UsageError
 from strongroom.site import CONFIGURATION, Site
+from strongroom.vault import find_sources, seal
 
 from .schemas import problems, schema, valid
 
@@ -166,3 +168,21 @@ def test_a_new_sites_configuration_is_valid(keep_text: bool, tmp_path: Path) -> 
     written = tomllib.loads((tmp_path / "site" / "strongroom.toml").read_text())
     assert problems("configuration-1.json", written) == []
     assert written["keep_text"] is keep_text
+
+
+def test_a_sealed_object_is_as_its_schema_says(tmp_path: Path) -> None:
+    sealed = Site.create(tmp_path / "vault-site").door()
+    (tmp_path / "model").mkdir()
+    for name, data in (("config.json", b"{}"), ("w.safetensors", bytes(3_000_000))):
+        (tmp_path / "model" / name).write_bytes(data)
+    for name in ("", "acme/model:v1"):
+        out = tmp_path / f"{len(name)}.sealed"
+        seal(find_sources([tmp_path / "model"]), out, sealed.recipients, sealed, name=name)
+        bundle = json.loads((out / "model.sig").read_text())
+        statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+        assert problems("sealed-object-1.json", statement) == []
+        notes = {one["name"]: one["annotations"]["strongroom.sealed/1"] for one in statement["predicate"]["resources"]}
+        assert valid("sealed-object-1.json#/$defs/object_note", notes.pop("SEALED"))
+        assert all(valid("sealed-object-1.json#/$defs/file_note", note) for note in notes.values())
+        del statement["predicate"]["resources"][0]["annotations"]
+        assert not valid("sealed-object-1.json", statement)

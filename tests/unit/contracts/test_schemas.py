@@ -20,6 +20,7 @@ CONTRACTS = {
     "hunt-1.json",
     "ids-1.json",
     "ledger-entry-1.json",
+    "sealed-object-1.json",
     "site-1.json",
     "watch-1.json",
 }
