@@ -86,8 +86,7 @@ def seal_paths(
         seconds = time.monotonic() - begun
         if remove_source:
             _remove(sources, out, door, threads)
-    if len(recipients) == 1:
-        print_notice(f"warning: {recipients[0].name} alone can open it; if that key is lost, so is the content")
+    _warn_of_one([one.name for one in recipients])
     facts = _facts(sealed.signed, out) | {
         "continued": sealed.continued,
         "removed": len(sources) if remove_source else 0,
@@ -109,6 +108,11 @@ def seal_paths(
             *([("removed", f"{len(sources):,} files, after the copy was proved")] if remove_source else []),
         ]
     )
+
+
+def _warn_of_one(names: Sequence[str]) -> None:
+    if len(names) == 1:
+        print_notice(f"warning: {names[0]} alone can open it; if that key is lost, so is the content")
 
 
 def _with_recovery(named: list[Recipient], door: Door, wanted: bool) -> list[Recipient]:
@@ -226,11 +230,12 @@ def rekey_object(
             "note: whoever was removed and opened it before may have kept its keys, and copies of the old object still"
             " name them; that cannot be recalled. --rotate-data encrypts the data under new keys"
         )
+    names = [one.name for one in signed.manifest.keys[0]]
+    _warn_of_one(names)
     if json:
         print_json(_facts(signed, object))
         return
-    names = ", ".join(one.name for one in signed.manifest.keys[0])
-    print_facts([("object", object), ("version", signed.manifest.version), ("opens for", names)])
+    print_facts([("object", object), ("version", signed.manifest.version), ("opens for", ", ".join(names))])
 
 
 def _changes(added: Sequence[Recipient], removed: Sequence[str], rotate: bool) -> str:
@@ -322,7 +327,7 @@ def check_object(
     else:
         for problem in problems:
             print_error(problem, json=False)
-        state = f"{len(problems):,} problems" if problems else "sound"
+        state = f"{len(problems):,} problem{'s' * (len(problems) > 1)}" if problems else "sound"
         print_facts([("object", object), ("checked", how), ("files", f"{len(manifest.files):,}"), ("result", state)])
     if problems:
         raise typer.Exit(IntegrityError.exit_code)

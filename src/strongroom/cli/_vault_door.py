@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["KeyFiles", "Purpose", "Signers", "door_of", "recipients_of", "site_of"]
 
 KeyFiles = Annotated[
-    list[Path] | None, typer.Option("--key", metavar="FILE", help="A private key (NAME.key) to open with; repeat it.")
+    list[Path] | None,
+    typer.Option("--key", metavar="FILE", help="A private key (NAME.key); without a site p256 signs; repeat it."),
 ]
 Signers = Annotated[
     list[Path] | None, typer.Option("--signer", metavar="FILE", help="Believe this signer too (NAME.pub); repeat it.")

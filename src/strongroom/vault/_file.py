@@ -30,7 +30,9 @@ PARALLEL_BYTES = 8 << 20
 """Reads of so many bytes are decrypted by several threads."""
 THREADS = min(4, os.cpu_count() or 1)
 STREAM_BUFFER = 1 << 17
-"""Of buffered readers, in bytes."""
+"""Bytes that a reader gets who asks for some."""
+PEEKED = 512
+"""Bytes that are looked at for the end of a line."""
 
 
 def open_descriptor(root: Path, file: SealedFile) -> int:
@@ -197,19 +199,24 @@ class OpenFile:
         raise TypeError("an open sealed file is not pickled")
 
 
-class Stream(io.RawIOBase):
-    """An `OpenFile` as Python's file object, read-only and seekable."""
+class Stream(io.BufferedIOBase):
+    """An `OpenFile` as Python's file object, read-only and seekable.
+
+    Threads that share one and go elsewhere with `seek` each read where they went: DuckDB does so, and file objects that
+    are written in Python otherwise give it one thread's bytes for another's. A program whose threads take turns without
+    seeking reads on where the last one ended, as with any file.
+    """
 
     def __init__(self, file: OpenFile) -> None:
         super().__init__()
         self._file = file
-        self._at = 0
         self.name = file.name
-
-    @classmethod
-    def buffered(cls, file: OpenFile) -> io.BufferedReader:
-        """With a buffer for readers in small steps."""
-        return io.BufferedReader(cls(file), STREAM_BUFFER)
+        self._lock = threading.Lock()
+        self._at = 0
+        self._turns = 0
+        """Reads of threads that did not seek before: after one, what others sought before is forgotten."""
+        self._sought: dict[int, tuple[int, int]] = {}
+        """By thread: where it went, and after how many turns."""
 
     def readable(self) -> bool:
         return True
@@ -218,22 +225,63 @@ class Stream(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._file.length}.get(whence)
-        if base is None or base + offset < 0:
-            raise ValueError(f"cannot seek to {offset} from {whence}")
-        self._at = base + offset
-        return self._at
+        with self._lock:
+            base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place(), os.SEEK_END: self._file.length}.get(whence)
+            if base is None or base + offset < 0:
+                raise ValueError(f"cannot seek to {offset} from {whence}")
+            self._at = base + offset
+            self._sought[threading.get_ident()] = (self._at, self._turns)
+            return self._at
 
     def tell(self) -> int:
-        return self._at
+        with self._lock:
+            return self._place()
+
+    def _place(self) -> int:
+        sought = self._sought.get(threading.get_ident())
+        return sought[0] if sought is not None and sought[1] == self._turns else self._at
+
+    def _take(self, wanted: int) -> tuple[int, int]:
+        """Where this thread reads, and how many bytes; the next read goes on behind them."""
+        if self.closed:
+            raise ValueError("read of closed file")
+        with self._lock:
+            at = self._place()
+            sought = self._sought.pop(threading.get_ident(), None)
+            if sought is None or sought[1] != self._turns:
+                self._turns += 1
+                self._sought.clear()
+            count = max(0, min(wanted, self._file.length - at))
+            self._at = at + count
+            return at, count
+
+    def read(self, size: int | None = -1) -> bytes:
+        at, count = self._take(self._file.length if size is None or size < 0 else size)
+        buffer = bytearray(count)
+        if count:
+            self._file.read_into(at, memoryview(buffer))
+        return bytes(buffer)
+
+    def read1(self, size: int = -1) -> bytes:
+        return self.read(STREAM_BUFFER if size < 0 else size)
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         view = memoryview(buffer).cast("B")
-        count = max(0, min(len(view), self._file.length - self._at))
+        at, count = self._take(len(view))
         if count:
-            self._file.read_into(self._at, view[:count])
-        self._at += count
+            self._file.read_into(at, view[:count])
         return count
+
+    def readinto1(self, buffer: memoryview) -> int:  # type: ignore[override]
+        return self.readinto(buffer)
+
+    def peek(self, size: int = 0) -> bytes:
+        """Bytes from here on, without going on; lines are read with it."""
+        at = self.tell()
+        buffer = bytearray(max(0, min(max(size, PEEKED), self._file.length - at)))
+        if buffer:
+            self._file.read_into(at, memoryview(buffer))
+        return bytes(buffer)
 
     def close(self) -> None:
         if not self.closed:

@@ -1,6 +1,7 @@
 """`sealed://`: sealed objects as an fsspec file system, for pandas, pyarrow, DuckDB, datasets and torch.
 
-A path is that of an object's directory and a file's name in it: `sealed:///srv/llama.sealed/config.json`. Objects are
+A path is that of an object's directory and a file's name in it: `sealed:///srv/llama.sealed/config.json`. It is always
+absolute; without its first slash, as some programs pass it on, it means the same. Objects are
 opened when the first file of theirs is, once for each file system (one entry in the ledger); listing needs no key.
 A file that is written makes a new object, or is added to one that is there; nothing is replaced.
 """
@@ -41,6 +42,11 @@ class SealedFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self._lock = threading.Lock()
         self._opened: dict[Path, tuple[tuple[int, ...], SealedObject]] = {}
         self._known: dict[Path, tuple[tuple[int, ...], Manifest]] = {}
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        stripped = super()._strip_protocol(path)
+        return stripped if isinstance(stripped, list) else "/" + stripped.lstrip("/")
 
     @property
     def door(self) -> Door:
@@ -93,7 +99,7 @@ class SealedFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if mode == "rb":
             if not is_sealed_object(root) or name not in self._sizes(root):
                 _missing(path)
-            return Stream.buffered(self._object(root).file(name))
+            return Stream(self._object(root).file(name))
         if mode not in ("wb", "xb"):
             raise UsageError(f"a sealed file cannot be opened with mode '{mode}'", next="read it, or write a new one")
         if not name:

@@ -33,6 +33,7 @@ from collections.abc import Callable, Iterator
 from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from ..core.errors import InputError, StrongroomError, UsageError
@@ -48,6 +49,7 @@ CORES_PER_THREAD, MAX_THREADS = 2, 4
 reader more than it worked (docs/vault/mount.md)."""
 FOREVER_SECONDS = 86_400
 """How long the kernel believes names and sizes, which never change."""
+NUDGE_SECONDS = 0.05
 FILE_SYSTEM = "strongroom"
 _TYPE = f"fuse.{FILE_SYSTEM}"
 _DEVICE = Path("/dev/fuse")
@@ -83,25 +85,17 @@ def mount(
     place = _usable(at)
     _check_device()
     library = _library()
-    start = _Start(place, ready)
     files = Files(
         tree,
         uid=os.getuid(),
         gid=os.getgid(),
         now_ns=time.time_ns(),
         notify=notify,
-        started=lambda: start.begin(files.fail),
+        started=lambda: _begin(place, ready, files.fail),
+        stop=library.fuse_exit,
     )
     try:
-        with _signals():
-            _serve(library, files, place, threads)
-    except RuntimeError as error:  # libfuse's one word for whatever ended it, a signal too
-        if not start.ready:
-            raise StrongroomError(
-                f"the mount failed with libfuse's code {error.args[0]}; it has written why to standard error",
-                where=str(place),
-                next="a container needs the device /dev/fuse and the capability SYS_ADMIN",
-            ) from error
+        _until_ended(lambda: _serve(library, files, place, threads), files, place)
     finally:
         files.close()
 
@@ -128,7 +122,7 @@ def unmount(at: Path) -> None:
 
 
 def _serve(library: Any, files: Files, place: Path, threads: int) -> None:
-    """Until the mount is gone. Raises RuntimeError with libfuse's code after failures and signals."""
+    """Until the mount is gone. Raises RuntimeError with libfuse's code."""
     options: dict[str, Any] = {
         "ro": True,
         "nodev": True,
@@ -159,51 +153,80 @@ def _read(self: Any, path: bytes, buffer: Any, size: int, offset: int, info: Any
     return files.read_into(view, offset, info.contents.fh)
 
 
-class _Start:
-    """What is done once the kernel has accepted the mount, on a thread of its own: those that serve must go on."""
+def _until_ended(serve: Callable[[], None], files: Files, place: Path) -> None:
+    """Serves on a thread of its own, so that the main thread stays Python's and hears every signal.
 
-    def __init__(self, place: Path, ready: Callable[[], None]) -> None:
-        self.ready = False
-        self._place = place
-        self._tell = ready
+    libfuse could handle signals itself, but begins to only after it has mounted: one that came before would end the
+    process and leave a dead mount. mfusepy leaves signals alone outside the main thread, and libfuse those that have a
+    handler.
+    """
+    news: SimpleQueue[BaseException | None] = SimpleQueue()
+    failures = []
 
-    def begin(self, fail: Callable[[str, BaseException], None]) -> None:
-        threading.Thread(target=self._run, args=(fail,), name="strongroom-mount", daemon=True).start()
-
-    def _run(self, fail: Callable[[str, BaseException], None]) -> None:
+    def run() -> None:
         try:
-            self._place.stat()  # answered when the mount is
-        except OSError:
-            return
-        found = _mounted(self._place)
-        if found is None or found.type != _TYPE:  # it failed, and the answer was the bare directory's
-            return
-        _read_ahead(found.device)
-        self.ready = True
+            serve()
+        except BaseException as error:  # raised again below
+            failures.append(error)
+        news.put(None)
+
+    with _signals(lambda: news.put(None)):
+        server = threading.Thread(target=run, name="strongroom-mount", daemon=True)
+        server.start()
+        news.get()  # a signal, or the end
+        files.stop_serving()
+        while server.is_alive():
+            with contextlib.suppress(OSError):
+                os.statvfs(place)  # the request at which it stops
+            server.join(NUDGE_SECONDS)
+    for error in failures:
+        if not isinstance(error, RuntimeError):
+            raise error
+        raise StrongroomError(
+            f"the mount failed with libfuse's code {error.args[0]}; it has written why to standard error",
+            where=str(place),
+            next="a container needs the device /dev/fuse and the capability SYS_ADMIN",
+        ) from error
+
+
+@contextlib.contextmanager
+def _signals(heard: Callable[[], None]) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:  # `nohup` means it
+        del before[signal.SIGHUP]
+    for number in before:
+        signal.signal(number, lambda *_: heard())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not Python's
+
+
+def _begin(place: Path, ready: Callable[[], None], fail: Callable[[str, BaseException], None]) -> None:
+    """What is done once the kernel has accepted the mount. On another thread, since the caller's has to serve."""
+
+    def run() -> None:
         try:
-            self._tell()
+            place.stat()  # answered when the mount is
+            found = _mounted(place)
+            if found is None or found.type != _TYPE:  # it ended, and the answer was the bare directory's
+                return
+            _read_ahead(found.device)
+        except OSError:  # it ended; `mount` says why
+            return
+        try:
+            ready()
         except BaseException as error:  # the mount stands whatever the listener does
             fail("telling that the mount is ready", error)
+
+    threading.Thread(target=run, name="strongroom-mount-ready", daemon=True).start()
 
 
 def _read_ahead(device: str) -> None:
     """Lets the kernel read ahead in its largest requests. Only root may; others are served with 128 KiB at a time."""
     with contextlib.suppress(OSError):
         Path(f"/sys/class/bdi/{device}/read_ahead_kb").write_text(str(READ_AHEAD_KIB))
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """libfuse ends the mount at a signal only where nobody else handles that signal; mfusepy sees to SIGINT."""
-    before = {}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` means it
-            before[number] = signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _usable(at: Path) -> Path:

@@ -54,8 +54,9 @@ class _Node:
 class Files:
     """FUSE's operations over `tree`, whose files belong to `uid` and `gid` and were changed at `now_ns` (since 1970).
 
-    `notify` is told each failure once, in words; `started` is called when the kernel has accepted the mount, on a
-    thread that serves it, and must return at once. Raises InputError where a name of the tree cannot be a path.
+    `notify` is told each failure once, in words. `started` is called when the kernel has accepted the mount, and `stop`
+    at the first `statfs` after `stop_serving`; both on a thread that serves, so they must return at once. Raises
+    InputError where a name of the tree cannot be a path.
     """
 
     use_ns = True  # mfusepy: times are whole nanoseconds
@@ -69,10 +70,13 @@ class Files:
         now_ns: int,
         notify: Callable[[str], None],
         started: Callable[[], None] = lambda: None,
+        stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._nodes = _nodes(tree)
         self._same = {"st_uid": uid, "st_gid": gid, "st_atime": now_ns, "st_mtime": now_ns, "st_ctime": now_ns}
         self._started = started
+        self._stop = stop
+        self._stopping = False
         self._failures = _Failures(notify)
         self._shelf = _Shelf(tree, self._failures)
         self._handles: dict[int, _Shared] = {}
@@ -106,6 +110,8 @@ class Files:
 
     def statfs(self, path: str) -> dict[str, int]:
         """As many blocks and files as there are, none of them free."""
+        if self._stopping:
+            self._stop()
         lengths = [node.length for node in self._nodes.values() if node.length is not None]
         return {
             "f_bsize": BLOCK_BYTES,
@@ -151,6 +157,10 @@ class Files:
         if shared := self._handles.pop(fh, None):
             self._shelf.give_back(shared)
         return 0
+
+    def stop_serving(self) -> None:
+        """libfuse takes its leave only from a thread that serves, so it will be told by the next one to answer."""
+        self._stopping = True
 
     def close(self) -> None:
         """Closes every `File`. Only after the last thread that serves has ended."""

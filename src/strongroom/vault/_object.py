@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -128,9 +127,9 @@ class SealedObject:
         entry = self.entry(name)
         return OpenFile(self.root, entry, self.manifest.object, self.key_of(entry))
 
-    def open(self, name: str) -> io.BufferedReader:
+    def open(self, name: str) -> Stream:
         """A file object, read-only and seekable."""
-        return Stream.buffered(self.file(name))
+        return Stream(self.file(name))
 
     def close(self) -> None:
         """Drops the keys; files that are open stay so."""

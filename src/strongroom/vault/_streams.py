@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Literal, overload
 
@@ -17,19 +16,17 @@ __all__ = ["open_file", "safe_open"]
 
 
 @overload
-def open_file(path: Path | str, mode: Literal["rb"] = ..., *, door: Door | None = ...) -> io.BufferedReader: ...
+def open_file(path: Path | str, mode: Literal["rb"] = ..., *, door: Door | None = ...) -> Stream: ...
 @overload
 def open_file(path: Path | str, mode: Literal["wb"], *, door: Door | None = ...) -> WritableFile: ...
-def open_file(
-    path: Path | str, mode: Literal["rb", "wb"] = "rb", *, door: Door | None = None
-) -> io.BufferedReader | WritableFile:
+def open_file(path: Path | str, mode: Literal["rb", "wb"] = "rb", *, door: Door | None = None) -> Stream | WritableFile:
     """A file object for `OBJECT/NAME`; of an object with one file, `OBJECT` alone is enough to read it.
 
     `rb` is seekable. `wb` makes a new object, or adds to one that is there; nothing is replaced. Raises InputError,
     UsageError, RefusedError, IntegrityError, StrongroomError.
     """
     if mode == "rb":
-        return Stream.buffered(_opened(path, "", door))
+        return Stream(_opened(path, "", door))
     if mode != "wb":
         raise UsageError(f"a sealed file cannot be opened with mode '{mode}'", next="choose rb or wb")
     root, name = split_path(path)

@@ -8,6 +8,7 @@ import os
 import pickle
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_file_objects_are_what_readers_expect(tmp_path: Path) -> None:
     own = room()
     path = sealed_object(tmp_path, own)
     with open_file(path / BIG, door=own.door) as file:
-        assert isinstance(file, io.BufferedReader)
+        assert isinstance(file, io.BufferedIOBase)
         assert (file.readable(), file.seekable(), file.writable()) == (True, True, False)
         assert file.read(3) == FILES[BIG][:3]
         file.seek(PAYLOAD - 2)
@@ -138,6 +139,58 @@ def test_file_objects_are_what_readers_expect(tmp_path: Path) -> None:
         open_file(path / "nothing", door=own.door)
     with pytest.raises(UsageError, match="mode"):
         open_file(path / BIG, "ab", door=own.door)  # type: ignore[call-overload]
+
+
+def test_a_file_object_reads_lines_and_text_as_any_other(tmp_path: Path) -> None:
+    own = room()
+    lines = b"".join(b"line %d %s\n" % (n, b"x" * (n % 700)) for n in range(3000)) + b"the end"
+    path = sealed_object(tmp_path, own, {"log": lines})
+    plain = io.BytesIO(lines)
+    with open_file(path / "log", door=own.door) as file:
+        assert list(file) == list(plain)
+        file.seek(100)
+        plain.seek(100)
+        assert [file.readline() for _ in range(9)] == [plain.readline() for _ in range(9)]
+        assert (file.tell(), file.read1(7), file.peek(3)[:3]) == (
+            plain.tell(),
+            plain.read(7),
+            lines[plain.tell() :][:3],
+        )
+        file.seek(0)
+        assert list(io.TextIOWrapper(file)) == list(io.TextIOWrapper(io.BytesIO(lines)))
+
+
+def test_threads_that_seek_before_they_read_share_a_file_object(tmp_path: Path) -> None:
+    """As DuckDB does; with one position for all, one thread would be given another's bytes."""
+    own = room()
+    path = sealed_object(tmp_path, own)
+    data, wrong = FILES[BIG], []
+    with open_file(path / BIG, door=own.door) as file:
+
+        def work(seed: int) -> None:
+            rng = np.random.default_rng(seed)
+            for _ in range(300):
+                start, count = int(rng.integers(0, len(data))), int(rng.integers(1, 5000))
+                file.seek(start)
+                time.sleep(0)
+                if file.read(count) != data[start : start + count]:
+                    wrong.append(start)
+
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+def test_threads_that_take_turns_read_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    own = room()
+    path = sealed_object(tmp_path, own)
+    with open_file(path / BIG, door=own.door) as file, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
+        one.submit(file.seek, 1000).result()
+        got = [pool.submit(file.read, 100).result() for pool in (two, one, one, two, one)]
+    assert b"".join(got) == FILES[BIG][1000:1500]
 
 
 def test_threads_share_a_file(tmp_path: Path) -> None:
@@ -223,6 +276,7 @@ def test_fsspec_lists_and_reads_and_opens_an_object_once(tmp_path: Path) -> None
     assert not found.exists(f"{path}/none")
     assert not found.exists(str(tmp_path / "model" / "config.json"))
     assert str(path) in found.ls(str(tmp_path), detail=False)
+    assert found.exists(f"sealed:/{path}/{BIG}")  # as `datasets` joins an address
     assert own.book.actions == ["seal"]
     assert found.cat(f"sealed://{path}/{BIG}") == FILES[BIG]
     assert found.cat_file(f"{path}/config.json", start=2, end=8) == FILES["config.json"][2:8]
