@@ -1,4 +1,4 @@
-"""Runs every benchmark, one after the other, each in a process of its own. `campaigns` is a directory."""
+"""Runs every benchmark, one after the other, each in a process of its own. Some are directories."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("ingest", "hunt", "campaigns", "budget", "attacker", "ledger", "scale", "intrusion", "anomaly")
+NAMES = ("ingest", "hunt", "campaigns", "budget", "attacker", "ledger", "scale", "intrusion", "anomaly", "vault")
 
 if __name__ == "__main__":
     here = Path(__file__).parent
