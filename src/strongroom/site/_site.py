@@ -21,6 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
 from ._configuration import Configuration, read_configuration, template
 
@@ -158,15 +160,25 @@ class Site:
 
         `passphrase` opens a key file. Raises InputError, UsageError.
         """
+        from ..vault import KeyFolder
         from ._vault import door
 
-        return door(self, passphrase=passphrase, notify=notify, purpose=purpose)
+        return door(
+            KeyFolder(self.vault_keys, passphrase),
+            self.configuration.vault,
+            self.path,
+            recorder=_OwnRecorder(self, passphrase) if self.ledger.exists else None,
+            versions=self.state,
+            notify=notify,
+            purpose=purpose,
+        )
 
     def recipient(self, text: str) -> Recipient:
         """Somebody to seal to, as people name one. Raises InputError, UsageError."""
+        from ..vault import KeyFolder
         from ._vault import recipient
 
-        return recipient(text, self)
+        return recipient(text, KeyFolder(self.vault_keys), self.configuration.vault, self.path)
 
     @property
     def configuration_digest(self) -> str:
@@ -293,6 +305,22 @@ class Site:
         """Closes what is open of the state: then its write-ahead log is gone. It is opened again when it is needed."""
         if "state" in self.__dict__:
             self.state.close()
+
+
+class _OwnRecorder:
+    """Puts events on record one at a time, so that a program that has an object open for days holds no lock."""
+
+    def __init__(self, site: Site, passphrase: Callable[[Path], str]) -> None:
+        self._site = site
+        self._passphrase = passphrase
+
+    def append(self, entry: Entry) -> int:
+        """See `Recorder`; personal facts become keyed digests."""
+        site = self._site
+        data = site.admitted(msgspec.structs.replace(entry, writer=OWN_WRITER), OWN_WRITER)
+        opens = "" if site.served else self._passphrase(site.ledger.key_file)
+        with site.recorder(passphrase=opens) as recorder:
+            return recorder.append_many([data])[0]
 
 
 def _tell(text: str) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..core.errors import InputError, UsageError
-from ..core.records import Entry
+from ..core.ports import Recorder
 from ..vault import (
     AwsKms,
     Door,
@@ -18,13 +17,11 @@ from ..vault import (
     PrivateKey,
     Recipient,
     Remote,
+    Versions,
     named_recipient,
     parse_pkcs11_uri,
 )
 from ._configuration import VaultSettings
-
-if TYPE_CHECKING:
-    from ._site import Site
 
 __all__ = ["OWN_KEYS", "door", "make_keys", "recipient"]
 
@@ -40,42 +37,26 @@ def make_keys(folder: Path, *, passphrase: str = "") -> None:
         PrivateKey.generate(kind, name).write(folder, passphrase=passphrase)  # type: ignore[arg-type]
 
 
-class _SiteRecorder:
-    """Puts events on record one at a time, so that a program that has an object open for days holds no lock."""
-
-    def __init__(self, site: Site, passphrase: Callable[[Path], str]) -> None:
-        self._site = site
-        self._passphrase = passphrase
-
-    def append(self, entry: Entry) -> int:
-        """See `Recorder`; personal facts become keyed digests."""
-        from ._site import OWN_WRITER
-
-        site = self._site
-        data = site.admitted(Entry(type=entry.type, time=entry.time, writer=OWN_WRITER, body=entry.body), OWN_WRITER)
-        opens = "" if site.served else self._passphrase(site.ledger.key_file)
-        with site.recorder(passphrase=opens) as recorder:
-            return recorder.append_many([data])[0]
-
-
 def door(
-    site: Site,
+    folder: KeyFolder,
+    settings: VaultSettings,
+    root: Path,
     *,
-    passphrase: Callable[[Path], str],
+    recorder: Recorder | None,
+    versions: Versions,
     notify: Callable[[str], None],
     purpose: str,
 ) -> Door:
-    """The site's door. Raises InputError for keys that cannot be read, UsageError for the configuration."""
-    folder = KeyFolder(site.vault_keys, passphrase)
+    """A site's door. Raises InputError for keys that cannot be read, UsageError for the configuration."""
     signers = folder.signers
     own = [key for key in signers if folder.held(key)]
     return Door(
-        keys=Keys(folder, *_others(site.configuration.vault, site.path)),
+        keys=Keys(folder, *_others(settings, root)),
         trusted=signers,
         signer=own[0] if own else None,
         recipients=folder.recipients,
-        recorder=_SiteRecorder(site, passphrase) if site.ledger.exists else None,
-        versions=site.state,
+        recorder=recorder,
+        versions=versions,
         notify=notify,
         purpose=purpose,
     )
@@ -101,12 +82,11 @@ def _pin(settings: VaultSettings, root: Path) -> str:
         raise InputError(f"the PIN cannot be read: {why}", where=str(path)) from None
 
 
-def recipient(text: str, site: Site) -> Recipient:
+def recipient(text: str, folder: KeyFolder, settings: VaultSettings, root: Path) -> Recipient:
     """A recipient as people name one (`named_recipient`), or a PKCS#11 key. Raises InputError, UsageError."""
     if not text.startswith("pkcs11:"):
-        return named_recipient(text, KeyFolder(site.vault_keys))
+        return named_recipient(text, folder)
     token, object = parse_pkcs11_uri(text)
-    settings = site.configuration.vault
     if not settings.pkcs11_module:
         raise UsageError("no PKCS#11 module is configured", next="set vault.pkcs11.module in strongroom.toml")
-    return Pkcs11Recipient(object, token, object, module=settings.pkcs11_module, pin=_pin(settings, site.path))
+    return Pkcs11Recipient(object, token, object, module=settings.pkcs11_module, pin=_pin(settings, root))
