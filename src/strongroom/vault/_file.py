@@ -37,7 +37,7 @@ PEEKED = 512
 
 def open_descriptor(root: Path, file: SealedFile) -> int:
     """A descriptor of the sealed file, whose length is what it must be. Raises IntegrityError, StrongroomError."""
-    path = root / place_of(file.name)
+    path = f"{root}/{place_of(file.name)}"
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
@@ -45,7 +45,7 @@ def open_descriptor(root: Path, file: SealedFile) -> int:
     return descriptor
 
 
-def _unreadable(path: Path, error: OSError) -> StrongroomError:
+def _unreadable(path: str, error: OSError) -> StrongroomError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
         return IntegrityError("a sealed file is missing", where=str(path), next="restore it from a copy")
     return StrongroomError(f"the sealed file cannot be read: {error.strerror}", where=str(path))

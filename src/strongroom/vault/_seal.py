@@ -44,7 +44,7 @@ from ._pipeline import SMALL, Output, Progress, Read, changed, encrypt_file, rea
 from ._secret import Secret
 from ._signing import sign
 from ._sources import Source, mark_of
-from ._work import Work, exists, make_folders, no_write, write_file
+from ._work import Work, create_new, exists, make_folders, no_write, write_file
 from .floe import HEADER_BYTES, SEGMENT_LENGTH, Cipher
 
 __all__ = [
@@ -291,12 +291,10 @@ def seal_stream(
 ) -> SealedFile:
     """Seals what `read` gives as a file of the object that is built at `root`. Raises StrongroomError."""
     cipher, wrapped = slot.new_file(object, name, segment_length)
-    path = root / place_of(name)
+    path = f"{root}/{place_of(name)}"  # no Path: there may be a million of them
     try:
         with _writing(path):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()  # of a run that was killed
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            descriptor = create_new(path)
             try:
                 out = Output(descriptor)
                 digest = encrypt_file(read, length, cipher, out, threads=threads, progress=progress)
@@ -310,7 +308,7 @@ def seal_stream(
 
 
 @contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import InputError, IntegrityError, StrongroomError, UsageError
+from ..core.errors import InputError, IntegrityError, UsageError
 from ._file import open_cipher, open_descriptor
 from ._manifest import SealedFile
 from ._object import SealedObject
 from ._pipeline import SMALL, Output, Progress, decrypt_file
 from ._seal import each_file, threads_or_all
-from ._work import Work, exists, make_folders, no_write
+from ._work import Work, create_new, exists, make_folders, no_write
 
 __all__ = ["unseal"]
 
@@ -95,7 +95,7 @@ def _unseal_file(sealed: SealedObject, file: SealedFile, root: Path, threads: in
     try:
         cipher = open_cipher(source, file, sealed.manifest.object, sealed.key_of(file))
         try:
-            with _nameless(root / file.name) as descriptor:
+            with _nameless(f"{root}/{file.name}") as descriptor:
                 out = Output(descriptor)
                 digest = decrypt_file(source, cipher, file.length, out.write, threads=threads, progress=progress)
                 if digest != file.digest:
@@ -118,31 +118,45 @@ def not_as_signed(file: SealedFile) -> IntegrityError:
 
 
 @contextlib.contextmanager
-def _nameless(path: Path) -> Iterator[int]:
+def _nameless(path: str) -> Iterator[int]:
     """A descriptor of a new file that gets its name when the block ends well. Raises StrongroomError."""
     try:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()  # of a run that was killed before it was told of
-        try:
-            out = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-            named = False
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
-                raise
-            out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            named = True
+        out, named = _open_nameless(path)
         try:
             yield out
             if not named:
-                # An absolute path needs no descriptor, but with one Python calls linkat(2), which follows.
-                os.link(f"/proc/self/fd/{out}", path, src_dir_fd=out, follow_symlinks=True)
+                _give_name(out, path)
         except BaseException:
             if named:
-                path.unlink()
+                os.unlink(path)  # noqa: PTH108
             raise
         finally:
             os.close(out)
-    except StrongroomError:
-        raise
     except OSError as error:
         raise no_write(path, error) from error
+
+
+def _open_nameless(path: str) -> tuple[int, bool]:
+    """A descriptor, and whether the file has its name already: where the file system knows no O_TMPFILE."""
+    folder = path.rpartition("/")[0]
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600), False
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+            raise
+    out = create_new(path)
+    os.fchmod(out, 0o600)
+    return out, True
+
+
+def _give_name(out: int, path: str) -> None:
+    # An absolute path needs no descriptor, but with one Python calls linkat(2), which follows.
+    for attempt in (1, 2):
+        try:
+            os.link(f"/proc/self/fd/{out}", path, src_dir_fd=out, follow_symlinks=True)
+        except FileExistsError:
+            if attempt == 2:
+                raise
+            os.unlink(path)  # noqa: PTH108 - of a run that was killed before it was told of
+        else:
+            return

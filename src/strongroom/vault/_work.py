@@ -30,7 +30,7 @@ from ..core.errors import StrongroomError, UsageError
 from ..core.keyfile import sync_directory
 from ._pipeline import SMALL
 
-__all__ = ["Work", "make_folders", "no_write", "replace_file", "write_file"]
+__all__ = ["Work", "create_new", "make_folders", "no_write", "replace_file", "write_file"]
 
 BATCH_FILES, BATCH_BYTES = 2_000, 256 << 20
 """What is done goes into the journal after so many files or bytes of plaintext."""
@@ -188,11 +188,21 @@ def exists(out: Path) -> UsageError:
     return UsageError("something is there already", where=str(out), next="choose another -o, or give --force")
 
 
-def no_write(path: Path, error: OSError) -> StrongroomError:
+def no_write(path: Path | str, error: OSError) -> StrongroomError:
     """The error for a disk that takes no more, or may not be written to."""
     return StrongroomError(
         f"it cannot be written: {error.strerror or error}", where=str(path), next="check space and permissions"
     )
+
+
+def create_new(path: str) -> int:
+    """A descriptor of a new file, in the place of what a killed run left there. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileExistsError:
+        os.unlink(path)  # noqa: PTH108
+        return os.open(path, flags, 0o666)
 
 
 def write_file(path: Path, data: bytes) -> None:
