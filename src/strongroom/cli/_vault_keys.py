@@ -107,10 +107,11 @@ def show(
         raise InputError(
             f"there is no key '{name[:80]}'", where=str(folder.path), next="see: strongroom vault keys list"
         )
+    text = key.pem().decode() if pem else ""
     if json:
-        print_json(_document(key, held=folder.held(key)) | {"line": key.line()})
+        print_json(_document(key, held=folder.held(key)) | {"line": key.line()} | ({"pem": text} if pem else {}))
     else:
-        sys.stdout.write(key.pem().decode() if pem else key.line() + "\n")
+        sys.stdout.write(text or key.line() + "\n")
 
 
 @keys.command("add")

@@ -6,8 +6,8 @@ What is mounted can be read by the user who mounted it, by nobody else (neither 
 written by nobody. Files have mode 0400, directories 0500; devices, set-uid bits and execution are off.
 
 **Decrypted pages stay in the kernel's page cache**, from the first read until they are evicted or the mount is gone
-and its last reader has let go. `mmap` works only so, and a second read costs no decryption. They are never written to
-disk or swap. While they are there, whoever is root, or becomes the mounting user, can read them, as they can read the
+and its last reader has let go. `mmap` works only so, and a second read costs no decryption. They are never
+swapped out. While they are there, whoever is root, or becomes the mounting user, can read them, as they can read the
 memory of any program that uses the model. Afterwards nobody can ask for them, but the kernel does not overwrite pages
 that it frees unless it was started with `init_on_free=1`.
 
@@ -112,10 +112,10 @@ def unmount(at: Path) -> None:
     tool = shutil.which("fusermount3")
     if tool is None:
         raise StrongroomError("the command fusermount3 is missing", next=_INSTALL)
-    done = subprocess.run([tool, "-u", "--", str(place)], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([tool, "-u", "--", str(place)], capture_output=True, check=False)  # noqa: S603
     if done.returncode:
         raise StrongroomError(
-            f"it could not be unmounted: {done.stderr.strip()}",
+            f"it could not be unmounted: {os.fsdecode(done.stderr).strip()}",
             where=str(at),
             next="end what reads it (`fuser -m DIR` names it), or end the mount's process with SIGTERM",
         )
@@ -160,8 +160,8 @@ def _until_ended(serve: Callable[[], None], files: Files, place: Path) -> None:
     process and leave a dead mount. mfusepy leaves signals alone outside the main thread, and libfuse those that have a
     handler.
     """
-    news: SimpleQueue[BaseException | None] = SimpleQueue()
-    failures = []
+    news: SimpleQueue[None] = SimpleQueue()
+    failures: list[BaseException] = []
 
     def run() -> None:
         try:
@@ -309,7 +309,7 @@ def parse_mounts(text: str) -> list[_Mount]:
     [_Mount(place='/mnt/a b', device='0:51', type='fuse.strongroom')]
     """
     found = []
-    for line in text.removesuffix("\n").split("\n"):
+    for line in filter(None, text.split("\n")):  # a path may hold what else `splitlines` would split at
         head, _, tail = line.partition(" - ")
         fields = head.split(" ")
         place = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])

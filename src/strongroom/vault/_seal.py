@@ -152,38 +152,66 @@ def seal(
     check_out(out, replace=replace)
     head = {"name": name, "segment": segment_length, "to": sorted(one.key for one in recipients), "by": signer.key}
     with Work(out, "sealing") as work:
+        _check_apart(sources, out, work)
         object, keys, done = _before(work.begin(head), sources, work.object)
-        if not object:
-            object = secrets.token_hex(16)
-            work.done({"object": object}, 0)
-        total = sum(source.size for source in sources)
-        door.permit("seal", name or f"sealed/{object}", length=total, reason=reason_of(recipients))
-        slot, wraps = new_slot(len(keys), recipients, object, name)
-        keys.append(wraps)
-        work.done({"key": msgspec.to_builtins(wraps)}, 0)
-        work.commit()
-        for entry in done.values():
-            progress(entry.length)
-        with _writing(work.object):
-            make_folders(work.object, [place_of(source.name) for source in sources])
-
-        def one(source: Source, threads: int, progress: Progress) -> None:
-            entry = _seal_source(source, work, slot, object, segment_length, threads, progress)
-            done[source.name] = entry
-            work.done({"file": msgspec.to_builtins(entry), "mark": source.mark}, source.size)
-
         continued = len(done)
-        left = [source for source in sources if source.name not in done]
         try:
-            each_file(one, left, lambda source: source.size, threads_or_all(threads), progress)
-        finally:
-            slot.drop()
-        work.commit()
-        line = name or f"sealed/{object}"
+            if not object:
+                object = secrets.token_hex(16)
+                work.note({"object": object})
+            length = sum(source.size for source in sources)
+            door.permit("seal", name or f"sealed/{object}", length=length, reason=reason_of(recipients))
+            slot, wraps = new_slot(len(keys), recipients, object, name)
+            keys.append(wraps)
+            work.note({"key": msgspec.to_builtins(wraps)})
+            progress(sum(entry.length for entry in done.values()))
+            _seal_rest(sources, work, slot, object, segment_length, done, threads_or_all(threads), progress)
+        except BaseException:
+            if not done:  # nothing that the same call could continue with
+                work.discard()
+            raise
+        version = door.next_version(name or f"sealed/{object}")
         files = [done[source.name] for source in sources]
-        manifest = Manifest(object, name, door.next_version(line), format_time(door.clock()), keys, files)
-        signed = finish(work, manifest, door, replace=replace)
+        signed = finish(
+            work, Manifest(object, name, version, format_time(door.clock()), keys, files), door, replace=replace
+        )
     return Sealed(signed, continued)
+
+
+def _check_apart(sources: Sequence[Source], out: Path, work: Work) -> None:
+    """Raises UsageError where what is sealed holds what is made of it, whole or not yet."""
+    made = [Path(os.path.abspath(path)) for path in (out, work.path)]  # noqa: PTH100
+    for source in sources:
+        above = Path(os.path.abspath(source.path)).parents  # noqa: PTH100
+        if any(one in above for one in made):
+            raise UsageError("the object lies among what is sealed", where=str(out), next="choose another -o")
+
+
+def _seal_rest(
+    sources: Sequence[Source],
+    work: Work,
+    slot: Slot,
+    object: str,
+    segment_length: int,
+    done: dict[str, SealedFile],
+    threads: int,
+    progress: Progress,
+) -> None:
+    """Seals what is not done yet, and puts each into `done` and the journal. Raises StrongroomError."""
+
+    def one(source: Source, threads: int, progress: Progress) -> None:
+        entry = _seal_source(source, work, slot, object, segment_length, threads, progress)
+        work.done({"file": msgspec.to_builtins(entry), "mark": source.mark}, source.size)
+        done[source.name] = entry
+
+    with _writing(work.object):
+        make_folders(work.object, [place_of(source.name) for source in sources])
+    left = [source for source in sources if source.name not in done]
+    try:
+        each_file(one, left, lambda source: source.size, threads, progress)
+    finally:
+        slot.drop()
+        work.commit()
 
 
 def finish(work: Work, manifest: Manifest, door: Door, *, replace: bool) -> Signed:

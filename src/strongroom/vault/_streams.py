@@ -36,13 +36,18 @@ def open_file(path: Path | str, mode: Literal["rb", "wb"] = "rb", *, door: Door 
 
 
 def safe_open(
-    path: Path | str, framework: str = "np", device: str | int = "cpu", *, door: Door | None = None
+    path: Path | str,
+    framework: str = "np",
+    device: str | int = "cpu",
+    *,
+    backend: object = None,
+    door: Door | None = None,
 ) -> SafeOpen:
     """What `safetensors.safe_open` gives for a plain file: `keys`, `metadata`, `get_tensor`, `get_slice`.
 
     `path` is `OBJECT/NAME`, or `OBJECT` where it has one file that ends in `.safetensors`. `framework` is `np` or `pt`.
-    A slice reads and decrypts the segments that it touches.
-    Raises InputError, UsageError, RefusedError, IntegrityError.
+    A slice reads and decrypts the segments that it touches. `backend` says how safetensors reads a plain file; it is
+    taken, as callers give it, and means nothing here. Raises InputError, UsageError, RefusedError, IntegrityError.
     """
     return SafeOpen(_opened(path, ".safetensors", door), framework, device)
 

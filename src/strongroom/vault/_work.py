@@ -116,6 +116,14 @@ class Work:
             elif entry.name != "lock":
                 entry.unlink()
 
+    def note(self, line: Any) -> None:
+        """Puts a line into the journal that says nothing of files. Raises StrongroomError."""
+        with self._lock:
+            try:
+                self._append([line])
+            except OSError as error:
+                raise no_write(self.path, error) from error
+
     def done(self, line: Any, size: int) -> None:
         """One more thing of `size` bytes is whole; where these are more than `SMALL` they were synced already.
 
@@ -292,5 +300,5 @@ def _exchange(old: Path, new: Path) -> None:
 
 def make_folders(root: Path, names: Iterable[str]) -> None:
     """Makes the directories that files of these names need. Raises OSError."""
-    for folder in sorted({parent for name in names for parent in Path(name).parents}):
+    for folder in sorted({name.rpartition("/")[0] for name in names}):
         (root / folder).mkdir(parents=True, exist_ok=True)
