@@ -91,7 +91,7 @@ def open_object(path: Path | str, *, door: Door | None = None, action: str = "op
         for key in keys:
             key.drop()
         raise
-    return SealedObject(root, signed, keys)
+    return SealedObject(root.absolute(), signed, keys)  # a mount changes the working directory
 
 
 class SealedObject:

@@ -81,6 +81,17 @@ def test_any_part_is_read_without_the_rest(tmp_path: Path) -> None:
         assert (stream.read(), stream.tell()) == (b"", len(data))
 
 
+def test_an_object_stays_open_when_the_working_directory_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = room()
+    path = sealed_object(tmp_path, own)
+    monkeypatch.chdir(tmp_path)
+    with open_object(path.name, door=own.door) as sealed:
+        monkeypatch.chdir("/")  # as libfuse does
+        assert sealed.open(BIG).read() == FILES[BIG]
+
+
 def test_each_use_is_on_record_before_a_key_is_used(tmp_path: Path) -> None:
     own = room()
     path = sealed_object(tmp_path, own, name="acme/llama:70b")
