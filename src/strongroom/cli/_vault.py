@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -10,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from strongroom.core.errors import IntegrityError, StrongroomError, UsageError
+from strongroom.core.errors import InputError, IntegrityError, RefusedError, UsageError
 
 from ._ledger import Interrupted
 from ._logs import PassphraseFile
-from ._options import Json, SiteOption
+from ._options import Json, SiteOption, need_site
 from ._output import moving, print_error, print_facts, print_json, print_notice, print_table
 from ._vault_door import KeyFiles, Purpose, Signers, door_of, recipients_of
 
 if TYPE_CHECKING:
-    from strongroom.vault import Door, Recipient, Signed, Source
+    from strongroom.vault import Door, Manifest, Recipient, SealedObject, Signed, Source
 
 __all__ = ["vault"]
 
@@ -27,6 +28,7 @@ vault = typer.Typer(help="Weights and datasets sealed at rest, opened one slice 
 
 SHOWN_FILES = 50
 Object = Annotated[Path, typer.Argument(metavar="OBJECT", help="A sealed object's directory.")]
+Expected = Annotated[str, typer.Option("--name", metavar="ASSET", help="The asset that it must be: org/name[:tag].")]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", min=0, max=32, help="How many; 0: one a core.")]
 
 
@@ -74,7 +76,7 @@ def seal_paths(
                 where="--remove-source",
                 next="seal to a key of the site too, or leave it out",
             )
-        sources = find_sources(paths, follow_links=follow_links)
+        sources = find_sources(paths, follow_links=follow_links, out=out)
         begun = time.monotonic()
         try:
             with moving("sealing", sum(source.size for source in sources)) as progress:
@@ -116,7 +118,9 @@ def _warn_of_one(names: Sequence[str]) -> None:
 
 
 def _with_recovery(named: list[Recipient], door: Door, wanted: bool) -> list[Recipient]:
-    recovery = [one for one in door.recipients if one.name == "recovery"]
+    from strongroom.vault import RECOVERY
+
+    recovery = [one for one in door.recipients if one.name == RECOVERY]
     if not wanted:
         kept = [one for one in named if one not in recovery]
         return kept or named
@@ -140,6 +144,7 @@ def unseal_object(
     file: Annotated[
         list[str] | None, typer.Option("--file", metavar="NAME", help="Only this file of the object; repeat it.")
     ] = None,
+    name: Expected = "",
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", help="Exchange the directory at DIR for the new one.")] = False,
     key: KeyFiles = None,
@@ -150,13 +155,17 @@ def unseal_object(
     json: Json = False,
 ) -> None:
     """Decrypt a sealed object into plain files."""
-    from strongroom.vault import open_object, unseal
+    from strongroom.vault import check_place, open_object, unseal
 
     begun = time.monotonic()
     names = list(dict.fromkeys(file or []))
+
+    def before(manifest: Manifest) -> None:
+        check_place(object, [one.name for one in manifest.files], out, replace=force)
+
     with (
         door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose) as door,
-        open_object(object, door=door) as sealed,
+        open_object(object, name=name, door=door, before=before) as sealed,
     ):
         length = sum(sealed.length(name) for name in names or sealed.names())
         count = len(names or sealed.names())
@@ -202,27 +211,26 @@ def rekey_object(
     json: Json = False,
 ) -> None:
     """Change who may open a sealed object, without touching its data, or with --rotate-data under new keys."""
-    from strongroom.vault import open_object, rekey, rotate
+    from strongroom.vault import check_change, open_object, rekey, rotate
 
     added, removed = recipients_of(context, site, add or []), remove or []
     if not added and not removed and not rotate_data:
         raise UsageError("nothing is to change", next="give --add, --remove or --rotate-data")
+    reason = _changes(added, removed, rotate_data)
     with (
         door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose) as door,
-        open_object(object, door=door, action="rekey", reason=_changes(added, removed, rotate_data)) as sealed,
+        open_object(
+            object,
+            door=door,
+            action="rekey",
+            reason=reason,
+            before=lambda manifest: check_change(manifest, added, removed),
+        ) as sealed,
     ):
         if rotate_data:
-            wraps = [one for one in sealed.manifest.keys[0] if not {one.name, one.key} & set(removed)]
-            known = {one.key: one for one in _known(context, site, [one.name for one in wraps])}
-            lost = [one.name for one in wraps if one.key not in known]
-            if lost:
-                raise UsageError(
-                    f"the public key of {', '.join(lost)} is not known here, and new keys must be wrapped for them",
-                    next="add it to the site: strongroom vault keys add FILE; or --remove it and --add FILE",
-                )
-            kept = [known[one.key] for one in wraps]
+            kept = [one for one in sealed.manifest.keys[0] if not {one.name, one.key} & set(removed)]
             with moving("rotating", sealed.manifest.length) as progress:
-                signed = rotate(sealed, [*kept, *added], door, threads=threads, progress=progress)
+                signed = rotate(sealed, [*door.known_all(kept), *added], door, threads=threads, progress=progress)
         else:
             signed = rekey(sealed, door, add=added, remove=removed)
     if removed and not rotate_data:
@@ -244,16 +252,6 @@ def _changes(added: Sequence[Recipient], removed: Sequence[str], rotate: bool) -
     return ", ".join(parts + ["encrypts the data anew"] * rotate)
 
 
-def _known(context: typer.Context, site: str, names: list[str]) -> list[Recipient]:
-    found: list[Recipient] = []
-    for name in names:
-        try:
-            found += recipients_of(context, site, [name])
-        except StrongroomError:
-            continue
-    return found
-
-
 @vault.command("info")
 def info(
     context: typer.Context,
@@ -268,7 +266,7 @@ def info(
 
     with door_of(context, site, keys=key, signers=signer) as door:
         signed = read_manifest(object, door.trusted)
-        door.check_version(signed.manifest, signed.digest, str(object))
+        door.check_version(signed.manifest, signed.signer, signed.digest, str(object))
     manifest = signed.manifest
     if json:
         files = [{"name": one.name, "bytes": one.length, "sealed_sha256": one.digest} for one in manifest.files]
@@ -281,7 +279,7 @@ def info(
             ("version", manifest.version),
             ("sealed", manifest.sealed_at),
             ("signed by", f"{signed.signer.name} ({signed.signer.key[:21]}…)"),
-            ("opens for", ", ".join(f"{one.name} ({one.key[:31]}…)" for one in manifest.keys[0])),
+            ("opens for", ", ".join(f"{one.name} ({_short(one.key)})" for one in manifest.keys[0])),
             ("files", f"{len(manifest.files):,}, {_size(manifest.length)}"),
             ("digest", manifest.root_digest),
         ]
@@ -306,21 +304,19 @@ def check_object(
     json: Json = False,
 ) -> None:
     """Is every segment what was sealed? Without a key files are compared with what was signed."""
-    from strongroom.vault import check, open_object, read_manifest
+    from strongroom.vault import check, read_manifest
 
     with door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file) as door:
         signed = read_manifest(object, door.trusted)
         manifest = signed.manifest
-        opens = all(door.holds_any(wraps) for wraps in manifest.keys)
-        total = 0 if quick else manifest.length
-        with moving("checking", total) as progress:
-            if opens:
-                with open_object(object, door=door) as sealed:
-                    problems = check(object, manifest, sealed, quick=quick, threads=threads, progress=progress)
-            else:
-                door.check_version(manifest, signed.digest, str(object))
-                problems = check(object, manifest, None, quick=quick, threads=threads, progress=progress)
-    how = "headers and lengths" if quick else "every segment" if opens else "every file, by its digest: no key is held"
+        door.check_version(manifest, signed.signer, signed.digest, str(object))
+        sealed = None if quick else _opened_to_check(object, manifest, door)
+        with contextlib.ExitStack() as stack:
+            if sealed is not None:
+                stack.enter_context(sealed)
+            progress = stack.enter_context(moving("checking", 0 if quick else manifest.length))
+            problems = check(object, manifest, sealed, quick=quick, threads=threads, progress=progress)
+    how = "headers and lengths" if quick else "every segment" if sealed else "every file, by its digest: no key is held"
     if json:
         told = [problem.as_dict()["error"] for problem in problems]
         print_json({"path": str(object), "files": len(manifest.files), "checked": how, "problems": told})
@@ -333,11 +329,25 @@ def check_object(
         raise typer.Exit(IntegrityError.exit_code)
 
 
+def _opened_to_check(object: Path, manifest: Manifest, door: Door) -> SealedObject | None:
+    """The object, opened, or None where no key that opens it can be used; then digests are compared."""
+    from strongroom.vault import open_object
+
+    if not all(door.holds_any(wraps) for wraps in manifest.keys):
+        return None
+    try:
+        return open_object(object, door=door)
+    except RefusedError as error:
+        print_notice(f"note: no key could be used: {error}")
+        return None
+
+
 @vault.command("mount")
 def mount_object(
     context: typer.Context,
     object: Object,
     at: Annotated[Path, typer.Argument(metavar="DIR", help="An empty directory.")],
+    name: Expected = "",
     key: KeyFiles = None,
     signer: Signers = None,
     passphrase_file: PassphraseFile = None,
@@ -345,11 +355,14 @@ def mount_object(
     site: SiteOption = "",
 ) -> None:
     """Show a sealed object as a read-only directory of plain files, until Ctrl-C (Linux, FUSE)."""
-    from strongroom.vault import mount, open_object
+    from strongroom.vault import check_mount_point, mount, open_object
+
+    def before(manifest: Manifest) -> None:
+        check_mount_point(at)
 
     with (
         door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose) as door,
-        open_object(object, door=door) as sealed,
+        open_object(object, name=name, door=door, before=before) as sealed,
     ):
         mount(
             sealed,
@@ -357,6 +370,38 @@ def mount_object(
             notify=print_notice,
             ready=lambda: print_notice(f"mounted {object} at {at}; Ctrl-C, or fusermount3 -u {at}, unmounts it"),
         )
+
+
+@vault.command("forget")
+def forget(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="ASSET", help="org/name[:tag], or sealed/… of an object without.")],
+    passphrase_file: PassphraseFile = None,
+    purpose: Purpose = "",
+    site: SiteOption = "",
+    json: Json = False,
+) -> None:
+    """Forget which versions of an asset the site has seen, and who signed them: the next one opened is believed."""
+    from strongroom.core.ids import check_asset_name
+
+    check_asset_name(name)
+    opened = need_site(context, site)
+    with door_of(context, site, passphrase_file=passphrase_file, purpose=purpose) as door:
+        known = opened.state.highest_version(name)
+        if known is None:
+            raise InputError(f"no version of '{name}' is on record", next="see: strongroom vault info OBJECT")
+        door.permit("forget", name, length=0, reason=f"version {known[0]}, signed by {known[2]}")
+        opened.state.forget_versions(name)
+    opened.close()
+    if json:
+        print_json({"forgotten": name, "version": known[0], "signer": known[2]})
+    else:
+        print_facts([("forgotten", name), ("version", known[0]), ("signed by", known[2])])
+
+
+def _short(key: str) -> str:
+    """A fingerprint's begin; what names a key elsewhere in full."""
+    return key if key.startswith(("awskms:", "pkcs11:")) else f"{key[:31]}…"
 
 
 def _facts(signed: Signed, path: Path) -> dict[str, Any]:

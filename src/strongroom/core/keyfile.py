@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from .errors import InputError, IntegrityError, RefusedError, StrongroomError
@@ -77,7 +78,10 @@ def _unseal(data: bytes, passphrase: str, path: Path) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        # Not blocking: what is a pipe, where a key should be, must not be waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InputError("the key cannot be read: this is no file", where=str(path))
             return file.read(MAX_KEY_FILE_BYTES)
     except FileNotFoundError:
         raise InputError(

@@ -13,9 +13,11 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import random
 import secrets
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +42,8 @@ ENVIRONMENT = {"STRONGROOM_SITE": "the site's directory where --site is not give
 OWN_WRITER = "strongroom"
 """The writer that the site's own commands are; its token lies in keys/writer.token."""
 _KEY_BYTES = 32
+RECORD_SECONDS = 20.0
+"""How long an event waits for other commands of the site to be done with the ledger."""
 
 
 class Site:
@@ -316,8 +320,20 @@ class _OwnRecorder:
 
     def append(self, entry: Entry) -> int:
         """See `Recorder`; personal facts become keyed digests."""
+        from ..ledger import AnotherSequencer
+
+        data = self._site.admitted(msgspec.structs.replace(entry, writer=OWN_WRITER), OWN_WRITER)
+        ends = time.monotonic() + RECORD_SECONDS
+        while True:
+            try:
+                return self._append(data)
+            except AnotherSequencer:  # many processes that open one model at once have a turn each
+                if time.monotonic() >= ends:
+                    raise
+                time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - it only keeps them apart
+
+    def _append(self, data: bytes) -> int:
         site = self._site
-        data = site.admitted(msgspec.structs.replace(entry, writer=OWN_WRITER), OWN_WRITER)
         opens = "" if site.served else self._passphrase(site.ledger.key_file)
         with site.recorder(passphrase=opens) as recorder:
             return recorder.append_many([data])[0]

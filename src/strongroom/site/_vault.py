@@ -55,6 +55,7 @@ def door(
         trusted=signers,
         signer=own[0] if own else None,
         recipients=folder.recipients,
+        find_recipient=lambda key: _by_key(key, folder, settings, root),
         recorder=recorder,
         versions=versions,
         notify=notify,
@@ -90,3 +91,10 @@ def recipient(text: str, folder: KeyFolder, settings: VaultSettings, root: Path)
     if not settings.pkcs11_module:
         raise UsageError("no PKCS#11 module is configured", next="set vault.pkcs11.module in strongroom.toml")
     return Pkcs11Recipient(object, token, object, module=settings.pkcs11_module, pin=_pin(settings, root))
+
+
+def _by_key(key: str, folder: KeyFolder, settings: VaultSettings, root: Path) -> Recipient | None:
+    """The recipient whose key has this id, where it is known."""
+    if key.startswith(("awskms:", "pkcs11:")):
+        return recipient(key, folder, settings, root)
+    return next((one for one in folder.public if one.key == key), None)

@@ -19,7 +19,7 @@ from ..core.errors import IntegrityError, StrongroomError, UsageError
 from ._assets import put_assets, read_assets, remove_asset
 from ._engine import open_engine, told, truncate_log, writing
 from ._tables import KEY_BYTES, subject_keys, writers
-from ._versions import highest_version, record_version
+from ._versions import forget_versions, highest_version, record_version, reserve_version
 
 __all__ = ["MAX_TYPES", "MAX_TYPE_CHARACTERS", "MAX_UID", "MAX_WRITERS", "State", "Writer"]
 
@@ -172,15 +172,25 @@ class State:
         with told(self.path), writing(self._engine) as connection:
             return remove_asset(connection, name)
 
-    def highest_version(self, line: str) -> tuple[int, str] | None:
-        """The highest version of a sealed object that was seen, and its manifest's digest."""
+    def highest_version(self, line: str) -> tuple[int, str, str] | None:
+        """Of a sealed object: the highest version that was seen, its manifest's digest, and its signer."""
         with told(self.path), self._engine.connect() as connection:
             return highest_version(connection, line)
 
-    def record_version(self, line: str, version: int, digest: str) -> None:
-        """Puts a version of a sealed object on record, if it is higher than what is there."""
+    def reserve_version(self, line: str, at_least: int) -> int:
+        """The next version of a sealed object, at least `at_least`, which nobody else gets."""
         with told(self.path), writing(self._engine) as connection:
-            record_version(connection, line, version, digest, self._clock())
+            return reserve_version(connection, line, at_least, self._clock())
+
+    def record_version(self, line: str, version: int, digest: str, signer: str) -> None:
+        """Puts a version of a sealed object on record. Raises IntegrityError for one that is superseded."""
+        with told(self.path), writing(self._engine) as connection:
+            record_version(connection, line, version, digest, signer, self._clock())
+
+    def forget_versions(self, line: str) -> bool:
+        """Takes a sealed object's versions off the record. Returns whether there were any."""
+        with told(self.path), writing(self._engine) as connection:
+            return forget_versions(connection, line)
 
     def stamp(self) -> tuple[int, ...]:
         """Changes whenever any process has changed the tables: what was read under the same stamp still holds."""

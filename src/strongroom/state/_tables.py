@@ -100,7 +100,10 @@ sealed_versions = Table(
     Column("line", String(ASSET_NAME_CHARACTERS), primary_key=True),
     Column("version", BigInteger, nullable=False),
     Column("digest", String(71), nullable=False),
+    Column("signer", String(80), nullable=False),
+    Column("reserved", BigInteger, nullable=False),
     Column("seen", BigInteger, nullable=False),
-    CheckConstraint("version > 0", name="version_is_positive"),
+    CheckConstraint("version <= reserved", name="versions_are_reserved_first"),
 )
-"""`line`: the asset's name, or `sealed/<object id>`. `digest`: of the highest version's signed manifest."""
+"""`line`: the asset's name, or `sealed/<object id>`. `version`, `digest`, `signer`: the highest that was seen, 0 for
+none; its signed manifest; whose key signed it. `reserved`: the highest that was given to somebody who signs."""

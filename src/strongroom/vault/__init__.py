@@ -11,25 +11,26 @@ from ._aws_kms import AwsKms, AwsKmsRecipient, check_arn
 from ._check import check, prove, remove_sources
 from ._door import ACTIONS, Door, Versions, local_principal, own_door
 from ._filesystem import SealedFileSystem
-from ._folder import KeyFolder, Keys, Remote, named_recipient
+from ._folder import RECOVERY, KeyFolder, Keys, Remote, named_recipient
 from ._keys import KINDS, RECIPIENT_KINDS, KeyFiles, Kind, PrivateKey, PublicKey, check_key_name
 from ._manifest import Manifest, SealedFile, WrappedKey
-from ._mount import mount, unmount
+from ._mount import check_mount_point, mount, unmount
 from ._object import SealedObject, Signed, is_sealed_object, only_name, open_object, read_manifest, split_path
 from ._parts import File, Recipient, Tree, Unwrapper
 from ._pkcs11 import Pkcs11, Pkcs11Recipient, create_pkcs11_key, parse_pkcs11_uri
-from ._rekey import rekey, rotate
-from ._seal import Sealed, seal
+from ._rekey import check_change, rekey, rotate
+from ._seal import Sealed, check_recipients, seal
 from ._secret import harden_process
 from ._sources import Source, find_sources
 from ._streams import open_file, safe_open
-from ._unseal import unseal
+from ._unseal import check_place, unseal
 from ._writer import SealedWriter, create
 
 __all__ = [
     "ACTIONS",
     "KINDS",
     "RECIPIENT_KINDS",
+    "RECOVERY",
     "AwsKms",
     "AwsKmsRecipient",
     "Door",
@@ -58,7 +59,11 @@ __all__ = [
     "WrappedKey",
     "check",
     "check_arn",
+    "check_change",
     "check_key_name",
+    "check_mount_point",
+    "check_place",
+    "check_recipients",
     "create",
     "create_pkcs11_key",
     "find_sources",

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ..core.errors import IntegrityError, StrongroomError
 from ._file import open_cipher, open_descriptor, read_fully
-from ._manifest import FILES, MARKER, MARKER_TEXT, Manifest, SealedFile, place_of
-from ._object import SealedObject
+from ._manifest import MARKER, MARKER_TEXT, SIGNATURE, Manifest, SealedFile, place_of
+from ._object import SealedObject, read_regular
 from ._pipeline import Progress, changed, decrypt_file, reader_of
 from ._seal import each_file, threads_or_all
 from ._sources import Source, mark_of
@@ -60,16 +60,16 @@ def check(
 
 
 def _marker(root: Path) -> Iterator[StrongroomError]:
-    with contextlib.suppress(OSError):
-        if (root / MARKER).read_bytes() == MARKER_TEXT:
+    with contextlib.suppress(OSError, IntegrityError):
+        if read_regular(root / MARKER, len(MARKER_TEXT)) == MARKER_TEXT:
             return
     yield IntegrityError(f"{MARKER} is missing or was changed", where=str(root / MARKER))
 
 
 def _strangers(root: Path, manifest: Manifest) -> Iterator[StrongroomError]:
     """Files that no manifest names: they are never opened, but somebody put them there."""
-    known = {place_of(file.name) for file in manifest.files}
-    for folder, _, names in os.walk(root / FILES):
+    known = {MARKER, SIGNATURE, *(place_of(file.name) for file in manifest.files)}
+    for folder, _, names in os.walk(root):
         for name in names:
             place = (Path(folder) / name).relative_to(root).as_posix()
             if place not in known:
@@ -154,7 +154,8 @@ def _compare(
         at += len(part)
 
     try:
-        decrypt_file(sealed_at, cipher, file.length, same, threads=threads, progress=progress)
+        if decrypt_file(sealed_at, cipher, file.length, same, threads=threads, progress=progress) != file.digest:
+            raise not_as_signed(file)
     finally:
         cipher.forget()
 
@@ -163,10 +164,16 @@ def remove_sources(sources: Sequence[Source]) -> None:
     """Removes files that are as they were when they were found. Raises StrongroomError at the first that is not."""
     for source in sources:
         try:
-            if mark_of(source.path.stat()) != source.mark:
+            # A hard link to it may just have been removed, which changes when its inode was changed, and nothing else.
+            if _content_mark(mark_of(source.path.lstat())) != _content_mark(source.mark):
                 raise changed(str(source.path))
             source.path.unlink()
         except OSError as error:
             raise StrongroomError(
                 f"the sealed copy is sound, but a file cannot be removed: {error.strerror}", where=str(source.path)
             ) from error
+
+
+def _content_mark(mark: str) -> list[str]:
+    size, modified, _, *place = mark.split(".")
+    return [size, modified, *place]

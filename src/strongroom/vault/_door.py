@@ -7,9 +7,9 @@ files, nothing is recorded, and whoever opens is told so.
 
 from __future__ import annotations
 
-import getpass
 import importlib.metadata
 import os
+import pwd
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from ..core.clock import Clock, format_time, now
-from ..core.errors import IntegrityError, RefusedError, UsageError
+from ..core.errors import IntegrityError, RefusedError, StrongroomError, UsageError
 from ..core.ids import new_id
 from ..core.ports import Authorizer, KeyStore, Recorder
 from ..core.records import AccessEvent, Entry
@@ -33,8 +33,11 @@ ACTIONS = {
     "seal": "encrypt files for recipients",
     "open": "have the keys of a sealed object released",
     "rekey": "change who may open a sealed object",
+    "forget": "forget which versions of an asset were seen",
 }
 """The Cedar actions of the vault."""
+MAX_VERSION = (1 << 53) - 1
+UNNAMED = "sealed/"
 MAX_REASON_CHARACTERS = 1000
 MAX_RECORDED_BYTES = (1 << 53) - 1
 """RFC 8785 knows no larger whole numbers."""
@@ -43,10 +46,10 @@ ENTRY_POINTS = "strongroom.doors"
 
 
 def local_principal() -> str:
-    """The user of the operating system at this host, as logs of hosts name one."""
+    """The user of the operating system at this host, as logs of hosts name one; the environment is not asked."""
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         user = str(os.getuid())
     return f"{user}@{socket.gethostname() or 'localhost'}"
 
@@ -54,12 +57,16 @@ def local_principal() -> str:
 class Versions(Protocol):
     """What a site knows of the versions of sealed objects that it has seen."""
 
-    def highest_version(self, line: str) -> tuple[int, str] | None:
-        """The highest version on record, and the digest of its manifest; None where there is none."""
+    def highest_version(self, line: str) -> tuple[int, str, str] | None:
+        """The highest version on record, its manifest's digest, and its signer's key."""
         ...
 
-    def record_version(self, line: str, version: int, digest: str) -> None:
-        """Puts a version on record, if it is higher than what is there."""
+    def reserve_version(self, line: str, at_least: int) -> int:
+        """A version above all that were seen or reserved, at least `at_least`, which nobody else gets."""
+        ...
+
+    def record_version(self, line: str, version: int, digest: str, signer: str) -> None:
+        """Puts a version on record. Raises IntegrityError where it is superseded, or known with another manifest."""
         ...
 
 
@@ -74,6 +81,8 @@ class Door:
     """Whose key in `keys` signs what is sealed."""
     recipients: Sequence[Recipient] = ()
     """For whom is sealed where nobody is named; one that is lost must not be the only one."""
+    find_recipient: Callable[[str], Recipient | None] = lambda key: None
+    """Whose public key has this id, of those that are known beyond `recipients`."""
     authorizer: Authorizer | None = None
     recorder: Recorder | None = None
     versions: Versions | None = None
@@ -109,49 +118,82 @@ class Door:
         body = msgspec.to_builtins(event)
         self.recorder.append(Entry(type="strongroom.access/1", time=event.time, writer="strongroom", body=body))
 
-    def check_version(self, manifest: Manifest, digest: str, where: str) -> None:
-        """Raises IntegrityError for a version below the highest on record, or for another manifest of the same."""
+    def check_version(self, manifest: Manifest, signer: PublicKey, digest: str, where: str) -> None:
+        """Raises IntegrityError for a version below the highest on record, or for another manifest of the same; and
+        RefusedError where somebody else signed what has this name here: being trusted is not being trusted with it."""
+        known = self.versions.highest_version(manifest.line) if self.versions else None
         if self.versions is None:
             self.notify(f"cannot tell whether version {manifest.version} is the newest: no site was named")
+        if known is None:
             return
-        known = self.versions.highest_version(manifest.line)
-        if known is not None and manifest.version < known[0]:
+        if known[2] != signer.key and not self.keys.holds(signer.key):
+            raise RefusedError(
+                f"{manifest.line} was signed by another key here before, {known[2][:21]}…",
+                where=f"{where}, signed by {signer.name}, {signer.key[:21]}…",
+                next=f"if that is right: strongroom vault forget {manifest.line}",
+            )
+        if manifest.version < known[0]:
             raise IntegrityError(
                 f"this is version {manifest.version} of {manifest.line}, and version {known[0]} was seen here before",
                 where=where,
                 next="somebody may have put an old copy in its place; find the newer one",
             )
-        if known is not None and manifest.version == known[0] and digest != known[1]:
+        if manifest.version == known[0] and known[1] != digest:
             raise IntegrityError(
                 f"version {manifest.version} of {manifest.line} was seen here with another manifest",
                 where=where,
                 next="compare with the copy that was opened before",
             )
-        if known is None or manifest.version > known[0]:
-            self.versions.record_version(manifest.line, manifest.version, digest)
 
-    def note_version(self, line: str, version: int, digest: str) -> None:
-        """Has a version on record that was signed here."""
+    def note_version(self, manifest: Manifest, signer: PublicKey, digest: str) -> None:
+        """Has a version on record. Raises IntegrityError where it was superseded meanwhile."""
         if self.versions is not None:
-            self.versions.record_version(line, version, digest)
+            self.versions.record_version(manifest.line, manifest.version, digest, signer.key)
 
-    def next_version(self, line: str) -> int:
-        """For what is sealed now."""
-        known = self.versions.highest_version(line) if self.versions else None
-        return known[0] + 1 if known else 1
+    def next_version(self, line: str, at_least: int = 1) -> int:
+        """For what is signed now; nobody else gets it. Raises UsageError where there is none left."""
+        if self.versions is not None:
+            version = self.versions.reserve_version(line, at_least)
+        elif line.startswith(UNNAMED):
+            version = at_least
+        else:  # nobody counts: seconds since 1970 come after what was signed elsewhere before
+            version = max(at_least, self.clock() // 1_000_000)
+        if version > MAX_VERSION:
+            raise UsageError(f"{line} has no version left", next=f"see: strongroom vault forget {line}")
+        return version
+
+    def recipients_of(self, manifest: Manifest) -> list[Recipient]:
+        """Those that an object is sealed to, to seal more to them. Raises UsageError as `known_all` does."""
+        return self.known_all(manifest.keys[0])
+
+    def known_all(self, wraps: Sequence[WrappedKey]) -> list[Recipient]:
+        """The recipients of wrapped keys. Raises UsageError where one's public key is not known here."""
+        found = [(one.name, self.known(one)) for one in wraps]
+        unknown = [name for name, known in found if known is None]
+        if unknown:
+            raise UsageError(
+                f"the public key of {', '.join(unknown)} is not known here, and new keys must be wrapped for them",
+                next="add it to the site: strongroom vault keys add FILE",
+            )
+        return [known for _, known in found if known is not None]
+
+    def known(self, wrapped: WrappedKey) -> Recipient | None:
+        """The recipient of a wrapped key, where it is one that can be sealed to from here."""
+        own = next((one for one in self.recipients if one.key == wrapped.key), None)
+        return own or self.find_recipient(wrapped.key)
 
     def unwrap(self, wraps: Sequence[WrappedKey], manifest: Manifest) -> Secret:
         """One object key. Raises RefusedError where no key of this door opens it, IntegrityError, StrongroomError."""
         context = context_of(manifest.object, manifest.name)
-        refused: RefusedError | None = None
+        failed: StrongroomError | None = None
         for one in wraps:
             if not self.keys.holds(one.key):
                 continue
             try:
                 return Secret(bytearray(self.keys.unwrap(one.key, one.wrapped, context)))
-            except RefusedError as error:
-                refused = error
-        raise refused or self.no_key(wraps)
+            except StrongroomError as error:  # a KMS that is not reached must not keep a key that is here from opening
+                failed = failed or error
+        raise failed or self.no_key(wraps)
 
     def holds_any(self, wraps: Sequence[WrappedKey]) -> bool:
         """Whether a key of one of these recipients may be held here."""
@@ -163,11 +205,15 @@ class Door:
         return RefusedError(f"no key that opens it is held here; it was sealed to: {names}", next="ask one of them")
 
     def need_signer(self) -> PublicKey:
-        """Raises UsageError where nobody signs."""
+        """Whose key signs what is sealed here; it has signed something, so a passphrase was asked for by now.
+
+        Raises UsageError where there is none, and what signing raises.
+        """
         if self.signer is None:
             raise UsageError(
                 "there is no key to sign with", next="make one: strongroom vault keys new NAME --kind p256"
             )
+        self.keys.sign(self.signer.key, b"strongroom: may this key sign?")
         return self.signer
 
 

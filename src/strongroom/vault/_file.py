@@ -11,7 +11,7 @@ import io
 import os
 import threading
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from ..core.errors import InputError, IntegrityError, StrongroomError
 from ._manifest import SealedFile, associated_data, place_of
 from ._secret import Secret
+from ._threads import side_by_side
 from .floe import HEADER_BYTES, Cipher
 
 __all__ = ["OpenFile", "Stream", "open_cipher", "open_descriptor", "read_fully"]
@@ -154,9 +155,7 @@ class OpenFile:
         borders = [first + (last - first) * part // THREADS for part in range(THREADS + 1)]
         cuts = [offset, *(border * payload for border in borders[1:-1]), offset + len(buffer)]
         parts = [(cuts[n], buffer[cuts[n] - offset : cuts[n + 1] - offset]) for n in range(THREADS)]
-        with ThreadPoolExecutor(THREADS) as pool:
-            for done in [pool.submit(self._read, *part) for part in parts]:
-                done.result()
+        side_by_side((partial(self._read, *part) for part in parts), THREADS)
 
     def _segment(self, position: int) -> bytearray:
         """A decrypted segment, from those that are kept or read anew."""
@@ -195,6 +194,10 @@ class OpenFile:
         if "_cipher" in self.__dict__:
             self._cipher.forget()
 
+    def __del__(self) -> None:
+        if "_closed" in self.__dict__:  # it was opened
+            self.close()
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("an open sealed file is not pickled")
 
@@ -215,8 +218,8 @@ class Stream(io.BufferedIOBase):
         self._at = 0
         self._turns = 0
         """Reads of threads that did not seek before: after one, what others sought before is forgotten."""
-        self._sought: dict[int, tuple[int, int]] = {}
-        """By thread: where it went, and after how many turns."""
+        self._own = threading.local()
+        """Of each thread: where it went with `seek`, and after how many turns."""
 
     def readable(self) -> bool:
         return True
@@ -230,7 +233,7 @@ class Stream(io.BufferedIOBase):
             if base is None or base + offset < 0:
                 raise ValueError(f"cannot seek to {offset} from {whence}")
             self._at = base + offset
-            self._sought[threading.get_ident()] = (self._at, self._turns)
+            self._own.sought = (self._at, self._turns)
             return self._at
 
     def tell(self) -> int:
@@ -238,7 +241,7 @@ class Stream(io.BufferedIOBase):
             return self._place()
 
     def _place(self) -> int:
-        sought = self._sought.get(threading.get_ident())
+        sought = getattr(self._own, "sought", None)
         return sought[0] if sought is not None and sought[1] == self._turns else self._at
 
     def _take(self, wanted: int) -> tuple[int, int]:
@@ -247,10 +250,10 @@ class Stream(io.BufferedIOBase):
             raise ValueError("read of closed file")
         with self._lock:
             at = self._place()
-            sought = self._sought.pop(threading.get_ident(), None)
+            sought = getattr(self._own, "sought", None)
+            self._own.sought = None
             if sought is None or sought[1] != self._turns:
                 self._turns += 1
-                self._sought.clear()
             count = max(0, min(wanted, self._file.length - at))
             self._at = at + count
             return at, count

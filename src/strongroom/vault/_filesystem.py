@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +23,15 @@ from ..core.clock import parse_time
 from ..core.errors import UsageError
 from ._door import Door, own_door
 from ._file import Stream
-from ._manifest import SIGNATURE, Manifest
+from ._manifest import SIGNATURE, SealedFile
 from ._object import SealedObject, is_sealed_object, open_object, read_manifest, split_path
 from ._parts import Recipient
 from ._writer import add_file, create_file
 
 __all__ = ["SealedFileSystem"]
+
+KEPT_OBJECTS = 64
+"""Objects that one file system holds open, and lists that it keeps."""
 
 
 class SealedFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -40,8 +44,8 @@ class SealedFileSystem(AbstractFileSystem):  # type: ignore[misc]
         super().__init__(**options)
         self._given, self._to = door, to
         self._lock = threading.Lock()
-        self._opened: dict[Path, tuple[tuple[int, ...], SealedObject]] = {}
-        self._known: dict[Path, tuple[tuple[int, ...], Manifest]] = {}
+        self._opened: OrderedDict[Path, tuple[tuple[int, ...], SealedObject]] = OrderedDict()
+        self._known: OrderedDict[Path, tuple[tuple[int, ...], dict[str, SealedFile], str]] = OrderedDict()
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -71,70 +75,81 @@ class SealedFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return _entry(str(root), None)
         if not name:
             return _entry(str(root), None)
-        sizes = self._sizes(root)
-        if name in sizes:
-            return _entry(path, sizes[name])
-        if not any(other.startswith(name + "/") for other in sizes):
+        files, _ = self._listed(root)
+        if name in files:
+            return _entry(path, files[name].length)
+        if not any(other.startswith(name + "/") for other in files):
             _missing(path)
         return _entry(path, None)
 
     def modified(self, path: str) -> datetime:
         """When the object was sealed, or its recipients changed. Raises FileNotFoundError."""
-        root, name = split_path(self._strip_protocol(path))
-        if not is_sealed_object(root) or name not in self._sizes(root):
-            _missing(path)
-        with self._lock:
-            return datetime.fromtimestamp(parse_time(self._known[root][1].sealed_at) / 1e6, UTC)
+        root, _ = self._existing(path)
+        return datetime.fromtimestamp(parse_time(self._listed(root)[1]) / 1e6, UTC)
 
     def ukey(self, path: str) -> str:
         """Changes when the file's content does: the digest of its sealed bytes. Raises FileNotFoundError."""
-        root, name = split_path(self._strip_protocol(path))
-        if not is_sealed_object(root) or name not in self._sizes(root):
-            _missing(path)
-        with self._lock:
-            return next(file.digest for file in self._known[root][1].files if file.name == name)
+        root, name = self._existing(path)
+        return self._listed(root)[0][name].digest
 
-    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+    def _existing(self, path: str) -> tuple[Path, str]:
+        root, name = split_path(self._strip_protocol(path))
+        if not is_sealed_object(root) or name not in self._listed(root)[0]:
+            _missing(path)
+        return root, name
+
+    def _open(self, path: str, mode: str = "rb", autocommit: bool = True, **options: Any) -> Any:
         root, name = split_path(path)
         if mode == "rb":
-            if not is_sealed_object(root) or name not in self._sizes(root):
-                _missing(path)
-            return Stream(self._object(root).file(name))
+            return Stream(self._object(self._existing(path)[0]).file(name))
         if mode not in ("wb", "xb"):
             raise UsageError(f"a sealed file cannot be opened with mode '{mode}'", next="read it, or write a new one")
         if not name:
             raise UsageError("no file is named", where=path, next="write sealed://…/NAME.sealed/FILE")
         if is_sealed_object(root):
-            return add_file(root, name, door=self.door)
-        return create_file(root, name, to=self._to, door=self.door)
+            file = add_file(root, name, door=self.door)
+        else:
+            file = create_file(root, name, to=self._to, door=self.door)
+        file.autocommit = autocommit
+        return file
 
     def _object(self, root: Path) -> SealedObject:
         """The object, opened once as long as its manifest stays the same."""
         with self._lock:
             stamp = _stamp(root)
-            known = self._opened.get(root)
+            known = self._opened.pop(root, None)
             if known is None or known[0] != stamp:
-                known = self._opened[root] = (stamp, open_object(root, door=self.door))
+                if known is not None:
+                    known[1].close()
+                known = (stamp, open_object(root, door=self.door))
+            self._opened[root] = known
+            while len(self._opened) > KEPT_OBJECTS:  # files that are open stay so
+                self._opened.popitem(last=False)[1][1].close()
             return known[1]
 
-    def _sizes(self, root: Path) -> dict[str, int]:
+    def _listed(self, root: Path) -> tuple[dict[str, SealedFile], str]:
+        """An object's files by name, and when it was sealed."""
         with self._lock:
             stamp = _stamp(root)
-            known = self._known.get(root)
+            known = self._known.pop(root, None)
             if known is None or known[0] != stamp:
-                known = self._known[root] = (stamp, read_manifest(root, self.door.trusted).manifest)
-            return {file.name: file.length for file in known[1].files}
+                manifest = read_manifest(root, self.door.trusted).manifest
+                known = (stamp, {file.name: file for file in manifest.files}, manifest.sealed_at)
+            self._known[root] = known
+            while len(self._known) > KEPT_OBJECTS:
+                self._known.popitem(last=False)
+            return known[1], known[2]
 
     def _below(self, root: Path, name: str) -> list[dict[str, Any]]:
-        sizes = self._sizes(root)
-        if name in sizes:
-            return [_entry(f"{root}/{name}", sizes[name])]
+        files, _ = self._listed(root)
+        if name in files:
+            return [_entry(f"{root}/{name}", files[name].length)]
         prefix = f"{name}/" if name else ""
         found: dict[str, int | None] = {}
-        for other, size in sizes.items():
+        for other, file in files.items():
             if other.startswith(prefix):
                 first, slash, _ = other[len(prefix) :].partition("/")
-                found[first] = None if slash else size
+                found[first] = None if slash else file.length
         if not found:
             _missing(f"{root}/{name}")
         return [_entry(f"{root}/{prefix}{first}", size) for first, size in sorted(found.items())]

@@ -21,6 +21,8 @@ from ._parts import Recipient, Unwrapper
 __all__ = ["KeyFolder", "Keys", "Remote", "named_recipient"]
 
 MAX_KEYS = 10_000
+RECOVERY = "recovery"
+"""The recipient that everything is sealed to, for the day when the site's own key is lost."""
 
 
 class KeyFolder:
@@ -56,7 +58,8 @@ class KeyFolder:
     def recipients(self) -> list[PublicKey]:
         """The site's own recipient keys: those that are held, and `recovery`, which should lie elsewhere."""
         own = [key for key in self.public if key.kind in RECIPIENT_KINDS]
-        return [key for key in own if self.held(key) or key.name == "recovery"]
+        own = [key for key in own if self.held(key) or key.name == RECOVERY]
+        return sorted(own, key=lambda key: key.name == RECOVERY)  # which is tried last
 
     @property
     def signers(self) -> list[PublicKey]:
@@ -69,6 +72,9 @@ class KeyFolder:
         check_key_name(key.name)
         if self.find(key.name) is not None:
             raise UsageError(f"there is a key '{key.name}' already", where=str(self.path), next="--name renames it")
+        same = next((one for one in self.public if one == key), None)
+        if same is not None:
+            raise UsageError(f"it is known here as '{same.name}'", where=str(self.path))
         write_new(self.path / f"{key.name}.pub", key.line().encode() + b"\n", 0o644)
         self.__dict__.pop("public", None)
 

@@ -28,7 +28,7 @@ import msgspec
 from ..core.clock import parse_time
 from ..core.errors import InputError, IntegrityError, StrongroomError, UsageError
 from ..core.ids import check_asset_name
-from .floe import HEADER_BYTES, segment_length_of
+from .floe import HEADER_BYTES, MAX_SEGMENTS, OVERHEAD, segment_length_of
 
 __all__ = [
     "FILES",
@@ -41,6 +41,7 @@ __all__ = [
     "WrappedKey",
     "associated_data",
     "check_names",
+    "check_segment_length",
     "context_of",
     "decode_statement",
     "encode_statement",
@@ -58,7 +59,7 @@ MAX_RECIPIENTS = 64
 MAX_KEYS = 1_000
 """Object keys: one for each time that sealing began or was continued."""
 MAX_NAME_BYTES, MAX_PART_BYTES, MAX_PARTS = 1024, 250, 32
-MAX_SEGMENT_BYTES = 1 << 24
+MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES = 1 << 10, 1 << 24
 """Of a file's segments; each reader holds a few."""
 MAX_LENGTH = 1 << 60
 """Of a file's plaintext, in bytes."""
@@ -157,7 +158,7 @@ def check_names(names: Iterable[str]) -> None:
             raise InputError(f"an object has at most {MAX_FILES:,} files", next="seal parts of it")
         parts = name.split("/")
         folders |= {"/".join(parts[:count]) for count in range(1, len(parts))}
-    both = seen & folders
+    both = seen & folders or {name for name in seen if name + SUFFIX in folders}
     if both:
         raise InputError("this is the name of a file and of a directory", where=min(both))
 
@@ -328,12 +329,24 @@ def _check(manifest: Manifest) -> None:
         raise InputError(f"{len(manifest.keys):,} object keys are none or too many")
     for wraps in manifest.keys:
         _check_recipients(wraps)
+    if len({frozenset((one.name, one.key) for one in wraps) for wraps in manifest.keys}) > 1:
+        raise InputError("its keys are wrapped for different recipients")
     for file in manifest.files:
         sound = 0 <= file.length <= MAX_LENGTH and 0 <= file.key < len(manifest.keys)
         if not sound or len(file.header) != HEADER_BYTES or len(file.wrapped) != WRAPPED_BYTES:
             raise InputError("a file's length, header or key cannot be one", where=file.name)
-        if segment_length_of(file.header, file.name) > MAX_SEGMENT_BYTES:
-            raise InputError(f"a segment of more than {MAX_SEGMENT_BYTES:,} bytes is not opened", where=file.name)
+        length = segment_length_of(file.header, file.name)
+        check_segment_length(length, file.name)
+        if file.length > MAX_SEGMENTS * (length - OVERHEAD):
+            raise InputError("the file has more bytes than segments can hold", where=file.name)
+
+
+def check_segment_length(length: int, where: str = "") -> None:
+    """Raises UsageError for a length of segments that the vault neither writes nor opens."""
+    if not MIN_SEGMENT_BYTES <= length <= MAX_SEGMENT_BYTES:
+        raise UsageError(
+            f"segments have {MIN_SEGMENT_BYTES:,} to {MAX_SEGMENT_BYTES:,} bytes, not {length:,}", where=where
+        )
 
 
 def _check_recipients(wraps: Sequence[WrappedKey]) -> None:

@@ -40,7 +40,7 @@ from ..core.errors import InputError, StrongroomError, UsageError
 from ._mount_files import Files
 from ._parts import Tree
 
-__all__ = ["mount", "unmount"]
+__all__ = ["check_mount_point", "mount", "unmount"]
 
 READ_AHEAD_KIB = 1024
 """The largest read that the kernel sends, and how far it reads ahead where we may say so (root); it begins with 128."""
@@ -82,7 +82,7 @@ def mount(
         raise UsageError("a mount runs in the main thread, where signals end it")
     if threads < 0:
         raise UsageError(f"{threads} threads cannot serve", next="name at least 1, or 0 for a number that suits")
-    place = _usable(at)
+    place = check_mount_point(at)
     _check_device()
     library = _library()
     files = Files(
@@ -229,7 +229,7 @@ def _read_ahead(device: str) -> None:
         Path(f"/sys/class/bdi/{device}/read_ahead_kb").write_text(str(READ_AHEAD_KIB))
 
 
-def _usable(at: Path) -> Path:
+def check_mount_point(at: Path) -> Path:
     """The directory to mount on, without links. Raises InputError."""
     place, where = at.resolve(), str(at)
     found = _mounted(place)

@@ -3,19 +3,18 @@
 1. `model.sig` is read, and its size is bounded;
 2. its signature is checked, against the keys of those who are trusted;
 3. the manifest is read and checked;
-4. its version is compared with the highest that the site has on record;
+4. its signer and version are compared with what the site has on record of its name;
 5. the opening is decided, and put on record until that is durable;
-6. the object keys are unwrapped;
+6. the object keys are unwrapped, and the version goes on record;
 7. of each file, when it is opened: length and header are compared with the manifest, and its final segment is opened.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,13 +24,13 @@ from ..core.errors import InputError, IntegrityError, UsageError
 from ._door import Door, own_door
 from ._file import OpenFile, Stream
 from ._keys import PublicKey
-from ._manifest import SIGNATURE, Manifest, SealedFile, decode_statement
+from ._manifest import MARKER, MARKER_TEXT, SIGNATURE, Manifest, SealedFile, decode_statement
 from ._secret import Secret
 from ._signing import verify
 
 __all__ = ["SealedObject", "Signed", "is_sealed_object", "open_object", "read_manifest", "split_path"]
 
-MAX_SIGNATURE_BYTES = 1 << 30
+MAX_SIGNATURE_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -45,40 +44,69 @@ class Signed:
 
 
 def is_sealed_object(path: Path) -> bool:
-    """Whether a directory looks like one."""
-    return (path / SIGNATURE).is_file()
+    """Whether a directory looks like one: a signed model that is not sealed has a `model.sig` too."""
+    try:
+        return read_regular(path / MARKER, len(MARKER_TEXT)) == MARKER_TEXT and (path / SIGNATURE).is_file()
+    except (OSError, IntegrityError):
+        return False
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """All of a regular file: what is none could keep us waiting, and one that is too large fill the memory.
+
+    Raises IntegrityError, OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - it is open already
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise IntegrityError("this is no file", where=str(path), next="restore the object from a copy")
+        if found.st_size > limit:
+            raise IntegrityError(f"it has more than {limit:,} bytes", where=str(path), next="ask whoever made it")
+        return file.read(limit)
 
 
 def read_manifest(path: Path, trusted: Sequence[PublicKey]) -> Signed:
     """Steps 1 to 3. Raises InputError where there is no object, RefusedError for a foreign signer, IntegrityError."""
     where = path / SIGNATURE
     try:  # 1
-        with where.open("rb") as file:
-            bundle = file.read(MAX_SIGNATURE_BYTES + 1)
+        bundle = read_regular(where, MAX_SIGNATURE_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             "there is no sealed object", where=str(path), next="name a directory that 'strongroom vault seal' made"
         ) from None
     except OSError as error:
         raise InputError(f"the manifest cannot be read: {error.strerror}", where=str(where)) from error
-    if len(bundle) > MAX_SIGNATURE_BYTES:
-        raise IntegrityError(f"the manifest has more than {MAX_SIGNATURE_BYTES:,} bytes", where=str(where))
     payload, signer = verify(bundle, trusted, str(where))  # 2
     manifest = decode_statement(payload, where)  # 3
     return Signed(manifest, signer, f"sha256:{hashlib.sha256(payload).hexdigest()}")
 
 
-def open_object(path: Path | str, *, door: Door | None = None, action: str = "open", reason: str = "") -> SealedObject:
+def open_object(
+    path: Path | str,
+    *,
+    name: str = "",
+    door: Door | None = None,
+    action: str = "open",
+    reason: str = "",
+    before: Callable[[Manifest], None] = lambda manifest: None,
+) -> SealedObject:
     """Opens a sealed object: a `Tree` whose files are decrypted as they are read.
 
-    `action` and `reason` go on record. `door` is the site's own (STRONGROOM_SITE) unless given. Raises InputError,
+    `name`: the asset that it must be. `door` is the site's own (STRONGROOM_SITE) unless given. `action` and `reason`
+    go on record; `before` is called with the checked manifest, and may raise, before they do. Raises InputError,
     RefusedError, IntegrityError, StrongroomError.
     """
     root = Path(path)
     door = door or own_door()
     signed = read_manifest(root, door.trusted)
     manifest = signed.manifest
-    door.check_version(manifest, signed.digest, str(root))  # 4
+    if name and manifest.name != name:
+        raise IntegrityError(
+            f"this is {manifest.line}, not {name}", where=str(root), next="find the one that was asked for"
+        )
+    door.check_version(manifest, signed.signer, signed.digest, str(root))  # 4
+    before(manifest)
     for wraps in manifest.keys:
         if not door.holds_any(wraps):
             raise door.no_key(wraps)
@@ -87,6 +115,7 @@ def open_object(path: Path | str, *, door: Door | None = None, action: str = "op
     try:
         for wraps in manifest.keys:  # 6
             keys.append(door.unwrap(wraps, manifest))  # noqa: PERF401 - those before one that fails are dropped
+        door.note_version(manifest, signed.signer, signed.digest)
     except BaseException:
         for key in keys:
             key.drop()
@@ -148,29 +177,20 @@ class SealedObject:
 def split_path(path: Path | str) -> tuple[Path, str]:
     """A path into a sealed object, as the object's directory and the file's name in it ('' for the object itself).
 
-    The object need not be there yet: then its directory is the part that ends in `.sealed`, else the path itself.
+    The outermost directory that is an object is it. Where none is there yet, it is the part that ends in `.sealed`, the
+    innermost; else the path itself.
     """
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - links are not followed: the object's name is what was typed
-    for root in (whole, *whole.parents):
-        if is_sealed_object(root) or root.suffix == ".sealed":
-            return root, whole.relative_to(root).as_posix() if root != whole else ""
-    return whole, ""
+    above = (whole, *whole.parents)
+    root = next((one for one in reversed(above) if is_sealed_object(one)), None)
+    root = root or next((one for one in above if one.suffix == ".sealed"), whole)
+    return root, whole.relative_to(root).as_posix() if root != whole else ""
 
 
-@contextlib.contextmanager
-def alone(root: Path, signed: Signed) -> Iterator[None]:
-    """Nobody else changes the object meanwhile, and nobody has since `signed` was read. Raises UsageError, OSError."""
-    descriptor = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError("another command changes this object", where=str(root), next="wait for it") from None
-        if read_manifest(root, [signed.signer]).digest != signed.digest:
-            raise UsageError("the object was changed meanwhile", where=str(root), next="run the command again")
-        yield
-    finally:
-        os.close(descriptor)
+def check_unchanged(root: Path, signed: Signed) -> None:
+    """Raises UsageError where the object has another manifest by now; whoever asks holds its lock."""
+    if read_manifest(root, [signed.signer]).digest != signed.digest:
+        raise UsageError("the object was changed meanwhile", where=str(root), next="run the command again")
 
 
 def only_name(sealed: SealedObject, suffix: str = "") -> str:

@@ -80,11 +80,11 @@ class Hasher:
 
     def __init__(self, size: int, *, threaded: bool) -> None:
         self._digest = hashlib.sha256()
-        self._threaded = threaded
         self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
         for _ in range(RING if threaded else 1):
             self._free.put(memoryview(bytearray(size)))
         self._waiting: queue.SimpleQueue[tuple[memoryview, int] | None] = queue.SimpleQueue()
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, daemon=True) if threaded else None
         if self._thread is not None:
             self._thread.start()
@@ -99,24 +99,33 @@ class Hasher:
 
     def give(self, buffer: memoryview, length: int) -> None:
         """Hashes the first `length` bytes of a buffer; then it is free again."""
-        if self._threaded:
+        if self._thread is not None:
             self._waiting.put((buffer, length))
         else:
             self._digest.update(buffer[:length])
             self._free.put(buffer)
 
     def finish(self) -> str:
-        """64 hexadecimal digits. The thread has ended when it returns."""
+        """64 hexadecimal digits. The thread has ended when it returns. Raises what hashing has raised."""
+        self.stop()
+        if self._failure is not None:
+            raise self._failure
+        return self._digest.hexdigest()
+
+    def stop(self) -> None:
+        """Ends the thread. Again is fine."""
         if self._thread is not None:
             self._waiting.put(None)
             self._thread.join()
-        return self._digest.hexdigest()
 
     def _work(self) -> None:
         while (batch := self._waiting.get()) is not None:
             buffer, length = batch
-            self._digest.update(buffer[:length])
-            self._free.put(buffer)
+            try:
+                self._digest.update(buffer[:length])
+            except BaseException as error:
+                self._failure = error
+            self._free.put(buffer)  # also after a failure: nobody must wait for ever
 
 
 def encrypt_file(read: Read, length: int, cipher: Cipher, out: Output, *, threads: int, progress: Progress) -> str:
@@ -143,10 +152,10 @@ def encrypt_file(read: Read, length: int, cipher: Cipher, out: Output, *, thread
             hasher.give(buffer, filled)  # meanwhile it is written: both only read
             out.write(written)
             progress(len(view))
+        return hasher.finish()
     finally:
-        digest = hasher.finish()
+        hasher.stop()
         plain[:] = bytes(len(plain))
-    return digest
 
 
 def decrypt_file(
@@ -175,10 +184,10 @@ def decrypt_file(
             hasher.give(sealed, len(view))
             write(plain[:filled])
             progress(filled)
+        return hasher.finish()
     finally:
-        digest = hasher.finish()
+        hasher.stop()
         plain[:] = bytes(len(plain))
-    return digest
 
 
 def reader_of(descriptor: int, name: str) -> Read:

@@ -15,20 +15,19 @@ from pathlib import Path
 
 import msgspec
 
-from ..core.clock import format_time
 from ..core.errors import UsageError
 from ._door import Door
 from ._file import open_cipher, open_descriptor, read_fully
-from ._manifest import SIGNATURE, Manifest, SealedFile, WrappedKey, context_of, place_of
-from ._object import SealedObject, Signed, alone
+from ._manifest import MAX_RECIPIENTS, SIGNATURE, Manifest, SealedFile, WrappedKey, context_of, place_of
+from ._object import SealedObject, Signed, check_unchanged
 from ._parts import Recipient
 from ._pipeline import Progress
-from ._seal import Slot, each_file, finish, new_slot, seal_stream, sign_manifest, threads_or_all
+from ._seal import Slot, check_recipients, each_file, finish, new_slot, note, seal_stream, sign_manifest, threads_or_all
 from ._unseal import not_as_signed
-from ._work import Work, make_folders, replace_file
+from ._work import Work, locked, make_folders, no_write, replace_file
 from .floe import HEADER_BYTES, OVERHEAD
 
-__all__ = ["rekey", "rotate"]
+__all__ = ["check_change", "rekey", "rotate"]
 
 
 def rekey(sealed: SealedObject, door: Door, *, add: Sequence[Recipient] = (), remove: Sequence[str] = ()) -> Signed:
@@ -37,26 +36,42 @@ def rekey(sealed: SealedObject, door: Door, *, add: Sequence[Recipient] = (), re
     Raises UsageError where nobody would be left or a name is unknown, StrongroomError; then nothing has changed.
     """
     old = sealed.manifest
+    check_change(old, add, remove)
     context = context_of(old.object, old.name)
     keys = []
     for number, wraps in enumerate(old.keys):
         kept = _without(wraps, remove)
-        fresh = [one for one in add if one.key not in {wrap.key for wrap in kept}]
         secret = bytearray(sealed.object_keys[number].view)
         try:
-            keys.append([*kept, *(WrappedKey(one.name, one.key, one.wrap(secret, context)) for one in fresh)])
+            keys.append([*kept, *(WrappedKey(one.name, one.key, one.wrap(secret, context)) for one in add)])
         finally:
             secret[:] = bytes(len(secret))
-    manifest = msgspec.structs.replace(old, keys=keys, version=_next(old, door), sealed_at=format_time(door.clock()))
-    signed, bundle = sign_manifest(manifest, door)
-    with alone(sealed.root, sealed.signed):
-        replace_file(sealed.root / SIGNATURE, bundle)
-    door.note_version(manifest.line, manifest.version, signed.digest)
+    manifest = msgspec.structs.replace(old, keys=keys)
+    try:
+        with locked(sealed.root):
+            check_unchanged(sealed.root, sealed.signed)
+            signed, bundle = sign_manifest(manifest, door, at_least=old.version + 1)
+            replace_file(sealed.root / SIGNATURE, bundle)
+    except OSError as error:
+        raise no_write(sealed.root, error) from error
+    note(signed, door)
     return signed
 
 
-def _next(old: Manifest, door: Door) -> int:
-    return max(old.version + 1, door.next_version(old.line))
+def check_change(manifest: Manifest, add: Sequence[Recipient], remove: Sequence[str]) -> None:
+    """Raises UsageError where recipients cannot change so, before anything goes on record."""
+    for wraps in manifest.keys:
+        kept = _without(wraps, remove)
+        again = {one.key for one in kept} & {one.key for one in add}
+        if again:
+            name = next(one.name for one in add if one.key in again)
+            raise UsageError(f"'{name}' is a recipient already", next="see: strongroom vault info")
+        if not kept and not add:
+            raise UsageError("nobody would be left who may open it", next="keep or add a recipient")
+        if len(kept) + len(add) > MAX_RECIPIENTS:
+            raise UsageError(f"an object has at most {MAX_RECIPIENTS} recipients", next="remove some")
+    if add:
+        check_recipients(add)
 
 
 def _without(wraps: Sequence[WrappedKey], remove: Sequence[str]) -> list[WrappedKey]:
@@ -81,9 +96,9 @@ def rotate(
     old, out = sealed.manifest, sealed.root.absolute()
     if out.is_symlink():
         raise UsageError("this is a link, which is not exchanged", where=str(out), next=f"name {out.resolve()}")
-    if not recipients:
-        raise UsageError("nobody would be left who may open it", next="keep or add a recipient")
-    with alone(sealed.root, sealed.signed), Work(out, "rotating") as work:
+    check_recipients(recipients)
+    with Work(out, "rotating") as work:
+        check_unchanged(sealed.root, sealed.signed)
         work.begin({"rotating": secrets.token_hex(16)})  # never continued: all is read anew in any case
         slot, wraps = new_slot(0, recipients, old.object, old.name)
         make_folders(work.object, [place_of(file.name) for file in old.files])
@@ -91,11 +106,12 @@ def rotate(
 
         def one(file: SealedFile, threads: int, progress: Progress) -> None:
             done[file.name] = _reseal(sealed, file, work.object, slot, threads, progress)
+            work.done({"file": file.name}, file.length)
 
         try:
             each_file(one, old.files, lambda file: file.length, threads_or_all(threads), progress)
             files = [done[file.name] for file in old.files]
-            manifest = Manifest(old.object, old.name, _next(old, door), format_time(door.clock()), [wraps], files)
+            manifest = Manifest(old.object, old.name, old.version + 1, "", [wraps], files)
             return finish(work, manifest, door, replace=True)
         except BaseException:
             work.discard()

@@ -13,8 +13,8 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,28 +22,31 @@ import msgspec
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from ..core.clock import format_time
-from ..core.errors import InputError, UsageError
+from ..core.errors import InputError, StrongroomError, UsageError
+from ..core.ids import check_asset_name
 from ._door import Door
 from ._manifest import (
     FILES,
     MARKER,
     MARKER_TEXT,
-    MAX_SEGMENT_BYTES,
+    MAX_RECIPIENTS,
     SIGNATURE,
     Manifest,
     SealedFile,
     WrappedKey,
     associated_data,
+    check_segment_length,
     context_of,
     encode_statement,
     place_of,
 )
-from ._object import Signed, is_sealed_object
+from ._object import MAX_SIGNATURE_BYTES, Signed, is_sealed_object, read_manifest
 from ._parts import Recipient
 from ._pipeline import SMALL, Output, Progress, Read, changed, encrypt_file, reader_of
 from ._secret import Secret
 from ._signing import sign
 from ._sources import Source, mark_of
+from ._threads import side_by_side
 from ._work import Work, create_new, exists, make_folders, no_write, write_file
 from .floe import HEADER_BYTES, SEGMENT_LENGTH, Cipher
 
@@ -51,14 +54,17 @@ __all__ = [
     "Sealed",
     "Slot",
     "check_out",
+    "check_recipients",
     "each_file",
     "finish",
     "new_slot",
+    "note",
     "reason_of",
     "seal",
     "seal_stream",
     "sign_manifest",
     "threads_or_all",
+    "version_of",
 ]
 
 MAX_THREADS = 32
@@ -114,6 +120,21 @@ def reason_of(recipients: Sequence[Recipient]) -> str:
     return "sealed to " + ", ".join(f"{one.name} ({one.key[:40]})" for one in recipients)
 
 
+def check_recipients(recipients: Sequence[Recipient]) -> None:
+    """Raises UsageError for recipients that nothing can be sealed to, before anything goes on record."""
+    if not recipients:
+        raise UsageError("nobody is named who may open it", next="name a recipient: --to RECIPIENT")
+    if len(recipients) > MAX_RECIPIENTS:
+        raise UsageError(f"an object has at most {MAX_RECIPIENTS} recipients", next="name fewer")
+    seen: set[str] = set()
+    for one in recipients:
+        if one.key.startswith("p256:"):
+            raise UsageError(f"'{one.name}' is a signing key: nothing can be sealed to it", next="name a recipient")
+        if one.key in seen:
+            raise UsageError(f"the recipient '{one.name}' is named twice", next="name each once")
+        seen.add(one.key)
+
+
 def check_out(out: Path, *, replace: bool) -> None:
     """Raises UsageError for a place that is taken, InputError for one that cannot be."""
     if out.exists() or out.is_symlink():
@@ -145,16 +166,19 @@ def seal(
     same call continues. An object that is there already is exchanged for the new one only with `replace`.
     """
     signer = door.need_signer()
-    if not recipients:
-        raise UsageError("nobody is named who may open it", next="name a recipient: --to RECIPIENT")
-    if segment_length > MAX_SEGMENT_BYTES:
-        raise UsageError(f"a segment has at most {MAX_SEGMENT_BYTES:,} bytes")
+    check_recipients(recipients)
+    check_segment_length(segment_length)
+    if name:
+        check_asset_name(name)
     check_out(out, replace=replace)
     head = {"name": name, "segment": segment_length, "to": sorted(one.key for one in recipients), "by": signer.key}
     with Work(out, "sealing") as work:
         _check_apart(sources, out, work)
         object, keys, done = _before(work.begin(head), sources, work.object)
         continued = len(done)
+        if object and not done:  # its id may be that of an object which was finished
+            work.restart(head)
+            object, keys = "", []
         try:
             if not object:
                 object = secrets.token_hex(16)
@@ -170,11 +194,9 @@ def seal(
             if not done:  # nothing that the same call could continue with
                 work.discard()
             raise
-        version = door.next_version(name or f"sealed/{object}")
         files = [done[source.name] for source in sources]
-        signed = finish(
-            work, Manifest(object, name, version, format_time(door.clock()), keys, files), door, replace=replace
-        )
+        version = 1 + version_of(out, name, door) if replace else 1
+        signed = finish(work, Manifest(object, name, version, "", keys, files), door, replace=replace)
     return Sealed(signed, continued)
 
 
@@ -215,25 +237,54 @@ def _seal_rest(
 
 
 def finish(work: Work, manifest: Manifest, door: Door, *, replace: bool) -> Signed:
-    """Signs, puts the object into its place, and has its version on record. Raises StrongroomError."""
+    """Signs what was built as the next version, and puts it into its place. Raises StrongroomError."""
     used = sorted({file.key for file in manifest.files})  # an interrupted run may have sealed nothing under its key
     files = [msgspec.structs.replace(file, key=used.index(file.key)) for file in manifest.files]
     manifest = msgspec.structs.replace(manifest, keys=[manifest.keys[number] for number in used], files=files)
-    signed, bundle = sign_manifest(manifest, door)
+    lost = next((file.name for file in files if not _is_there(work.object, file)), None)
+    if lost is not None:
+        raise StrongroomError("what was sealed is no longer there", where=f"{work.object}, {lost}")
+    if replace and work.out.exists():
+        check_out(work.out, replace=True)
+    signed, bundle = sign_manifest(manifest, door, at_least=manifest.version)
     with _writing(work.object):
         _remove_strangers(work.object, {place_of(file.name) for file in manifest.files})
         write_file(work.object / MARKER, MARKER_TEXT)
         write_file(work.object / SIGNATURE, bundle)
     work.place(replace=replace)
-    door.note_version(manifest.line, manifest.version, signed.digest)
+    note(signed, door)
     return signed
 
 
-def sign_manifest(manifest: Manifest, door: Door) -> tuple[Signed, bytes]:
-    """The manifest as the door's signer signs it, and the bundle to write. Raises UsageError, StrongroomError."""
+def version_of(out: Path, name: str, door: Door) -> int:
+    """Of the object that is replaced, where it has the same name: where nobody counts, the next one must be higher."""
+    try:
+        manifest = read_manifest(out, door.trusted).manifest
+    except StrongroomError:
+        return 0
+    return manifest.version if name and manifest.name == name else 0
+
+
+def note(signed: Signed, door: Door) -> None:
+    """Has a version on record that is in its place already: what fails now is told and undoes nothing."""
+    try:
+        door.note_version(signed.manifest, signed.signer, signed.digest)
+    except StrongroomError as error:
+        door.notify(f"warning: the version was not put on record: {error}")
+
+
+def sign_manifest(manifest: Manifest, door: Door, *, at_least: int) -> tuple[Signed, bytes]:
+    """The manifest as the door's signer signs it, with the next version and the time, and the bundle to write.
+
+    Raises UsageError, StrongroomError.
+    """
     signer = door.need_signer()
+    version, sealed_at = door.next_version(manifest.line, at_least), format_time(door.clock())
+    manifest = msgspec.structs.replace(manifest, version=version, sealed_at=sealed_at)
     payload = encode_statement(manifest)
     bundle = sign(payload, signer, door.keys)
+    if len(bundle) > MAX_SIGNATURE_BYTES:
+        raise InputError(f"the manifest has more than {MAX_SIGNATURE_BYTES:,} bytes", next="seal parts of it")
     return Signed(manifest, signer, f"sha256:{hashlib.sha256(payload).hexdigest()}"), bundle
 
 
@@ -373,20 +424,4 @@ def each_file(
     large = [item for item in items if size(item) > SMALL]
     small = [item for item in items if size(item) <= SMALL]
     for some, workers, each in ((large, max(1, threads // 2), min(threads, 2)), (small, threads, 1)):
-        if workers == 1:
-            for item in some:
-                work(item, each, progress)
-            continue
-        with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(work, item, each, count) for item in some]
-            try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            except BaseException:  # Ctrl-C
-                stopped.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-            failed = next((future for future in done if future.exception() is not None), None)
-            if failed is not None:
-                stopped.set()
-                pool.shutdown(cancel_futures=True)
-                failed.result()
+        side_by_side((partial(work, item, each, count) for item in some), workers, stopped)

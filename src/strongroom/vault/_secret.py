@@ -19,7 +19,7 @@ import ctypes
 import mmap
 import os
 import resource
-import threading
+from collections import deque
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -34,29 +34,31 @@ _PR_SET_DUMPABLE = 4
 
 
 class _Memory:
-    """Slots of 32 bytes in locked pages. Pages are never given back: they hold zeros and wait for the next key."""
+    """Slots of 32 bytes in locked pages. Pages are never given back: they hold zeros and wait for the next key.
+
+    Without a lock: a key is dropped by the garbage collector too, which may run in the middle of anything here.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._blocks: list[memoryview] = []
-        self._free: list[memoryview] = []
-        self._process = os.getpid()
+        self._free: deque[memoryview] = deque()
 
     def take(self) -> memoryview:
-        with self._lock:
-            if self._process != os.getpid():  # memory locks do not survive a fork
-                self._blocks, self._free, self._process = [], [], os.getpid()
-            if not self._free:
+        while True:
+            try:
+                return self._free.pop()
+            except IndexError:
                 block = memoryview(_locked_block())
                 self._blocks.append(block)
-                self._free = [block[at : at + SECRET_BYTES] for at in range(0, _BLOCK_BYTES, SECRET_BYTES)]
-            return self._free.pop()
+                self._free.extend(block[at : at + SECRET_BYTES] for at in range(0, _BLOCK_BYTES, SECRET_BYTES))
 
     def give(self, slot: memoryview) -> None:
         slot[:] = bytes(SECRET_BYTES)
-        with self._lock:
-            if self._process == os.getpid():
-                self._free.append(slot)
+        self._free.append(slot)
+
+    def forked(self) -> None:
+        """Memory locks do not survive a fork: a child's new keys get pages of its own."""
+        self._blocks, self._free = [], deque()
 
 
 def _locked_block() -> mmap.mmap:
@@ -71,6 +73,7 @@ def _locked_block() -> mmap.mmap:
 
 
 _memory = _Memory()
+os.register_at_fork(after_in_child=_memory.forked)
 
 
 class Secret:

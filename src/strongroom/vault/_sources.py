@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import InputError
+from ..core.errors import InputError, UsageError
 from ._manifest import check_names
 
 __all__ = ["Source", "find_sources", "mark_of"]
@@ -32,16 +32,21 @@ def mark_of(found: os.stat_result) -> str:
     return f"{found.st_size}.{found.st_mtime_ns}.{found.st_ctime_ns}.{found.st_ino}.{found.st_dev}"
 
 
-def find_sources(paths: Sequence[Path], *, follow_links: bool = False) -> list[Source]:
+def find_sources(paths: Sequence[Path], *, follow_links: bool = False, out: Path | None = None) -> list[Source]:
     """Files in order of their names. One directory gives its files, named below it; several paths each keep theirs.
 
-    Raises InputError for what is missing, unreadable or neither file nor directory, and for links unless they are
-    followed (OMS 1.0, section 6.1.1): then they are what they lead to.
+    `out`: where the object will lie, which must not be below what is sealed. Raises UsageError for that, InputError for
+    what is missing, unreadable or neither file nor directory, and for links unless they are followed (OMS 1.0, section
+    6.1.1): then they are what they lead to.
     """
     found: list[Source] = []
     for path in paths:
         try:
+            if path.is_symlink() and not follow_links:
+                raise _a_link(path)
             if path.is_dir():
+                if out is not None and path.resolve() in out.resolve().parents:
+                    raise UsageError("the object would lie in what is sealed", where=str(out), next="choose another -o")
                 prefix = "" if len(paths) == 1 else Path(os.path.abspath(path)).name + "/"  # noqa: PTH100
                 found.extend(_below(path, prefix, follow_links, frozenset()))
             else:
@@ -49,9 +54,17 @@ def find_sources(paths: Sequence[Path], *, follow_links: bool = False) -> list[S
         except OSError as error:
             raise InputError(f"it cannot be read: {error.strerror}", where=str(error.filename or path)) from error
     if not found:
-        raise InputError("there is no file to seal", where=", ".join(map(str, paths))[:300])
+        raise InputError(
+            "there is no file to seal",
+            where=", ".join(map(str, paths))[:300],
+            next="name files, or a directory of some",
+        )
     check_names(source.name for source in found)
     return sorted(found, key=lambda source: source.name)
+
+
+def _a_link(path: Path) -> InputError:
+    return InputError("this is a symbolic link", where=str(path), next="--follow-links seals what links lead to")
 
 
 def _below(folder: Path, prefix: str, follow: bool, above: frozenset[tuple[int, int]]) -> Iterator[Source]:
@@ -62,9 +75,7 @@ def _below(folder: Path, prefix: str, follow: bool, above: frozenset[tuple[int, 
         for entry in sorted(entries, key=lambda each: each.name):
             name, path = prefix + entry.name, Path(entry.path)
             if entry.is_symlink() and not follow:
-                raise InputError(
-                    "this is a symbolic link", where=str(path), next="--follow-links seals what links lead to"
-                )
+                raise _a_link(path)
             if entry.is_dir():
                 yield from _below(path, name + "/", follow, above | {(own.st_dev, own.st_ino)})
             else:

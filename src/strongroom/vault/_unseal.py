@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ._pipeline import SMALL, Output, Progress, decrypt_file
 from ._seal import each_file, threads_or_all
 from ._work import Work, create_new, exists, make_folders, no_write
 
-__all__ = ["unseal"]
+__all__ = ["check_place", "not_as_signed", "unseal"]
 
 
 def unseal(
@@ -40,7 +40,7 @@ def unseal(
     segment and offset, StrongroomError; then there is at `out` what was there before.
     """
     files = [sealed.entry(name) for name in (names or sealed.names())]
-    _check_out(out, replace=replace)
+    check_place(sealed.root, sealed.names(), out, replace=replace)
     head = {"statement": sealed.signed.digest, "files": sorted(file.name for file in files)}
     with Work(out, "unsealing") as work:
         done = _before(work.begin(head), files, work.object)
@@ -66,15 +66,31 @@ def unseal(
     return len(done)
 
 
-def _check_out(out: Path, *, replace: bool) -> None:
+def check_place(root: Path, names: Collection[str], out: Path, *, replace: bool) -> None:
+    """Raises UsageError, InputError for a place where the object at `root` cannot be unsealed to.
+
+    What is replaced must be an earlier unsealing: a directory that holds no file but such as the object has.
+    """
+    whole, own = out.resolve(), root.resolve()
+    if own in (whole, *whole.parents) or whole in own.parents:
+        raise UsageError("the object itself lies there", where=str(out), next="choose another -o")
     if out.exists() or out.is_symlink():
         if not replace:
             raise exists(out)
-        whole = out.resolve()
-        if not out.is_dir() or whole in (Path.cwd(), *Path.cwd().parents, Path.home().resolve()):
-            raise UsageError("this is not replaced", where=str(out), next="choose another -o")
+        if not out.is_dir() or out.is_symlink() or not _holds_only(out, names):
+            raise UsageError(
+                "it holds what the object does not, so it is not replaced", where=str(out), next="choose another -o"
+            )
     if not out.parent.is_dir():
         raise InputError("there is no such directory", where=str(out.parent), next=f"mkdir {out.parent}")
+
+
+def _holds_only(folder: Path, names: Collection[str]) -> bool:
+    known = set(names)
+    for path, _, files in os.walk(folder):
+        if any((Path(path) / name).relative_to(folder).as_posix() not in known for name in files):
+            return False
+    return True
 
 
 def _before(lines: Sequence[Any], files: Sequence[SealedFile], root: Path) -> set[str]:

@@ -1,7 +1,7 @@
 """A directory that is built beside its place and put there at once; a later run continues what a kill interrupted.
 
+    .<name>.lock               flock: two commands do not make or change the same thing
     .<name>.<verb>/            mode 0700
-        lock                   flock: two runs do not build the same thing
         journal                one JSON line for each thing that is done and durable
         object/                becomes <name>
 
@@ -19,7 +19,8 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,34 +31,86 @@ from ..core.errors import StrongroomError, UsageError
 from ..core.keyfile import sync_directory
 from ._pipeline import SMALL
 
-__all__ = ["Work", "create_new", "make_folders", "no_write", "replace_file", "write_file"]
+__all__ = [
+    "Work",
+    "create_new",
+    "exists",
+    "locked",
+    "make_folders",
+    "no_write",
+    "replace_file",
+    "sync_up",
+    "write_file",
+]
 
 BATCH_FILES, BATCH_BYTES = 2_000, 256 << 20
 """What is done goes into the journal after so many files or bytes of plaintext."""
+LOCK_WAIT = 0.05
+"""Seconds between two tries."""
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+
+
+@contextlib.contextmanager
+def locked(out: Path, *, seconds: float = 0.0) -> Iterator[None]:
+    """Nobody else makes, changes or replaces what lies at `out` meanwhile. Waits for at most so long.
+
+    A file beside it is locked, as no lock of the directory itself survives its exchange. Raises UsageError where
+    somebody else is at it, OSError.
+    """
+    path, ends = f"{out.parent}/.{out.name}.lock", time.monotonic() + seconds
+    while (held := _try_lock(path)) is None:
+        if time.monotonic() >= ends:
+            raise UsageError("another command is at work on this", where=str(out), next="wait for it to end")
+        time.sleep(LOCK_WAIT)
+    process = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() == process:  # a forked child holds nothing
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # noqa: PTH108
+        os.close(held)
+
+
+def _try_lock(path: str) -> int | None:
+    """The descriptor of the locked file, or None where somebody else has it or just removed it."""
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        there = os.stat(path)  # noqa: PTH116
+        if os.fstat(held).st_ino == there.st_ino:
+            return held
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(held)
+    return None
 
 
 class Work:
     """One building. Enter it, `begin`, `done` for each thing, `place`."""
 
     def __init__(self, out: Path, verb: str) -> None:
-        self.out = out
-        self.path = out.parent / f".{out.name}.{verb}"
+        self.out = out.absolute()
+        self.path = self.out.parent / f".{out.name}.{verb}"
         self.object = self.path / "object"
+        self._replaced = self.path / "replaced"
         self._lock = threading.Lock()
         self._waiting: list[Any] = []
         self._bytes = 0
         self._unsynced = False
-        self._held = -1
         self._journal = -1
+        self._process = os.getpid()
+        self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        try:
-            self._open()
-        except OSError as error:
-            self._close()
-            raise no_write(self.path, error) from error
+        with contextlib.ExitStack() as undo:
+            try:
+                undo.enter_context(locked(self.out))
+                self._open()
+            except OSError as error:
+                raise no_write(self.path, error) from error
+            self._undo = undo.pop_all()
         return self
 
     def _open(self) -> None:
@@ -68,13 +121,11 @@ class Work:
             raise UsageError(
                 "something of somebody else is in the way", where=str(self.path), next="remove it, or choose another -o"
             )
-        self._held = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                "another command is at work on this", where=str(self.out), next="wait for it to end"
-            ) from None
+        if self._replaced.exists():  # a kill between the two renames of `_exchange`
+            if self.out.exists():
+                shutil.rmtree(self._replaced)
+            else:
+                self._replaced.rename(self.out)
 
     def begin(self, head: Any) -> list[Any]:
         """What was done before, if that began with the same head; otherwise it is thrown away. Raises StrongroomError.
@@ -84,8 +135,8 @@ class Work:
         try:
             lines = self._read()
             if not lines or lines[0] != head:
-                self._clear()
                 lines = []
+                self._clear()
             self.object.mkdir(exist_ok=True)
             self._journal = os.open(self.path / "journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             if not lines:
@@ -109,12 +160,20 @@ class Work:
         except msgspec.MsgspecError:
             return []
 
+    def restart(self, head: Any) -> None:
+        """Throws away what was done before, and begins anew. Raises StrongroomError."""
+        try:
+            os.close(self._journal)
+            self._journal = -1
+            self._clear()
+        except OSError as error:
+            raise no_write(self.path, error) from error
+        self.begin(head)
+
     def _clear(self) -> None:
-        for entry in self.path.iterdir():
-            if entry.name == "object":
-                shutil.rmtree(entry)
-            elif entry.name != "lock":
-                entry.unlink()
+        (self.path / "journal").unlink(missing_ok=True)  # first: it must not tell of what is gone
+        if self.object.exists():
+            shutil.rmtree(self.object)
 
     def note(self, line: Any) -> None:
         """Puts a line into the journal that says nothing of files. Raises StrongroomError."""
@@ -142,12 +201,11 @@ class Work:
         with self._lock:
             lines, self._waiting, self._bytes = self._waiting, [], 0
             unsynced, self._unsynced = self._unsynced, False
-            if not lines:
-                return
             try:
                 if unsynced:
                     _sync_file_system(self.object)
-                self._append(lines)
+                if lines:
+                    self._append(lines)
             except OSError as error:
                 raise no_write(self.path, error) from error
 
@@ -160,12 +218,14 @@ class Work:
 
     def place(self, *, replace: bool) -> None:
         """Puts the object into its place, durably. Raises UsageError where something came there meanwhile."""
+        if os.getpid() != self._process:
+            raise StrongroomError("a forked child does not finish what its parent builds", where=str(self.out))
         self.commit()
         try:
             for folder, _, _ in os.walk(self.object):
                 sync_directory(Path(folder))
             if replace and self.out.exists():
-                _exchange(self.object, self.out)
+                _exchange(self.object, self.out, self._replaced)
             else:
                 _rename_new(self.object, self.out)
             sync_directory(self.out.parent)
@@ -177,18 +237,16 @@ class Work:
 
     def discard(self) -> None:
         """Removes all that was built. What cannot be removed stays."""
-        shutil.rmtree(self.path, ignore_errors=True)
-
-    def _close(self) -> None:
-        for descriptor in (self._held, self._journal):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._held = self._journal = -1
+        if os.getpid() == self._process and not (self._replaced.exists() and not self.out.exists()):
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        if self._journal >= 0:
+            os.close(self._journal)
+            self._journal = -1
+        self._undo.close()
 
 
 def exists(out: Path) -> UsageError:
@@ -287,14 +345,13 @@ def _rename_new(old: Path, new: Path) -> None:
         old.rename(new)
 
 
-def _exchange(old: Path, new: Path) -> None:
+def _exchange(old: Path, new: Path, aside: Path) -> None:
     try:
         _rename(old, new, _RENAME_EXCHANGE)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EINVAL):
             raise
-        aside = old.parent / "replaced"  # two steps: a kill between them leaves the old one here
-        new.rename(aside)
+        new.rename(aside)  # in two steps; what a kill between them leaves, the next run puts back
         old.rename(new)
 
 
@@ -302,3 +359,11 @@ def make_folders(root: Path, names: Iterable[str]) -> None:
     """Makes the directories that files of these names need. Raises OSError."""
     for folder in sorted({name.rpartition("/")[0] for name in names}):
         (root / folder).mkdir(parents=True, exist_ok=True)
+
+
+def sync_up(path: Path, root: Path) -> None:
+    """The names of `path` and of all above it, up to `root`, are durable when it returns. Raises OSError."""
+    for folder in path.parents:
+        sync_directory(folder)
+        if folder == root:
+            return

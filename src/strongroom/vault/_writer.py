@@ -12,10 +12,13 @@ state, and an exception too.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import io
 import os
 import secrets
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,19 +26,39 @@ from typing import Self
 
 import msgspec
 
-from ..core.clock import format_time
 from ..core.errors import StrongroomError, UsageError
-from ..core.keyfile import sync_directory
+from ..core.ids import check_asset_name
 from ._door import Door, own_door
-from ._manifest import SIGNATURE, Manifest, SealedFile, WrappedKey, check_names, place_of
-from ._object import Signed, alone, open_object
+from ._manifest import (
+    SIGNATURE,
+    Manifest,
+    SealedFile,
+    WrappedKey,
+    check_names,
+    check_segment_length,
+    place_of,
+)
+from ._object import Signed, read_manifest
 from ._parts import Recipient
 from ._pipeline import Output
-from ._seal import Slot, check_out, finish, new_slot, reason_of, sign_manifest
-from ._work import Work, make_folders, no_write, replace_file
+from ._seal import (
+    Slot,
+    check_out,
+    check_recipients,
+    finish,
+    new_slot,
+    note,
+    reason_of,
+    sign_manifest,
+    version_of,
+)
+from ._work import Work, locked, make_folders, no_write, replace_file, sync_up
 from .floe import SEGMENT_LENGTH, Buffer, Encryptor
 
 __all__ = ["SealedWriter", "WritableFile", "add_file", "create", "create_file"]
+
+MERGE_SECONDS = 60.0
+"""How long a finished file waits for others that are being added to the same object."""
 
 
 def create(
@@ -61,12 +84,14 @@ class SealedWriter:
     def __init__(
         self, out: Path, door: Door, to: Sequence[Recipient], name: str, replace: bool, segment_length: int
     ) -> None:
+        if name:
+            check_asset_name(name)
+        check_segment_length(segment_length)
         check_out(out, replace=replace)
         self._door, self._replace, self._segment = door, replace, segment_length
         self._name, self._object = name, secrets.token_hex(16)
         self._recipients = list(to) or list(door.recipients)
-        if not self._recipients:
-            raise UsageError("nobody is named who may open it", next="name recipients: to=[…]")
+        check_recipients(self._recipients)
         door.need_signer()
         self._work = Work(out, "writing")
         self._files: dict[str, SealedFile | None] = {}
@@ -129,20 +154,17 @@ class SealedWriter:
         if open_still:
             raise UsageError("a file was not closed, or failed", where=open_still[0])
         files = [file for _, file in sorted(self._files.items()) if file is not None]
-        line = self._name or f"sealed/{self._object}"
-        manifest = Manifest(
-            self._object,
-            self._name,
-            self._door.next_version(line),
-            format_time(self._door.clock()),
-            [self._wraps],
-            files,
-        )
+        version = 1 + version_of(self._work.out, self._name, self._door) if self._replace else 1
+        manifest = Manifest(self._object, self._name, version, "", [self._wraps], files)
         self.signed = finish(self._work, manifest, self._door, replace=self._replace)
 
 
 class WritableFile(io.RawIOBase):
-    """A sealed file that is written from its begin to its end."""
+    """A sealed file that is written from its begin to its end.
+
+    It ends well by `close`, not where an exception that was raised since it was opened is on its way, nor where nobody
+    closed it: wrappers of other libraries close what they hold in any case.
+    """
 
     def __init__(
         self,
@@ -157,12 +179,17 @@ class WritableFile(io.RawIOBase):
         """`kept` is called once the file is whole and durable, `lost` where it never will be. Raises OSError."""
         super().__init__()
         self.name = name
+        self.autocommit = True
+        """Without, the file counts when `commit` is called, not when it is closed (fsspec's transactions)."""
         self._path, self._kept, self._lost = path, kept, lost
         cipher, self._wrapped = slot.new_file(object, name, segment_length)
         self._number = slot.number
         self._stream = Encryptor(cipher)
         self._digest = hashlib.sha256()
+        self._since = sys.exc_info()[1]
+        self._made: SealedFile | None = None
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # says that somebody is at it
         self._out = Output(self._descriptor)
         self._put(cipher.header)
 
@@ -184,13 +211,19 @@ class WritableFile(io.RawIOBase):
         try:
             self._digest.update(data)
             self._out.write(data)
-        except OSError as error:
+        except BaseException as error:  # a Ctrl-C too: what was written and what was hashed may differ now
             self.abort()
-            raise no_write(self._path, error) from error
+            if isinstance(error, OSError):
+                raise no_write(self._path, error) from error
+            raise
 
     def close(self) -> None:
         """Ends the file, which is whole and durable when it returns. Raises StrongroomError, and then it is lost."""
         if self._descriptor < 0:
+            return
+        raised = sys.exc_info()[1]
+        if raised is not None and raised is not self._since:
+            self.abort()
             return
         self._put(self._stream.finalize())
         try:
@@ -199,12 +232,28 @@ class WritableFile(io.RawIOBase):
             self.abort()
             raise no_write(self._path, error) from error
         header, length = self._stream.cipher.header, self._stream.length
+        self._made = SealedFile(self.name, length, self._digest.hexdigest(), header, self._number, self._wrapped)
         self._release()
+        if self.autocommit:
+            self.commit()
+
+    def commit(self) -> None:
+        """Lets a file count that was closed. Raises StrongroomError, and then it is lost."""
+        made, self._made = self._made, None
+        if made is None:
+            raise UsageError("the file was not closed, or is lost", where=self.name)
         try:
-            self._kept(SealedFile(self.name, length, self._digest.hexdigest(), header, self._number, self._wrapped))
+            self._kept(made)
         except BaseException:
             self._remove()
             raise
+
+    def discard(self) -> None:
+        """Nothing of the file stays, closed or not."""
+        self.abort()
+        if self._made is not None:
+            self._made = None
+            self._remove()
 
     def abort(self) -> None:
         """Ends the file, and nothing of it stays."""
@@ -229,6 +278,10 @@ class WritableFile(io.RawIOBase):
         if kind is not None:
             self.abort()
         self.close()
+
+    def _dealloc_warn(self, source: object) -> None:
+        """A wrapper that nobody closed (`io.TextIOWrapper`) says so, before it closes what it holds."""
+        self.abort()
 
     def __del__(self) -> None:
         # Nobody said that a file which nobody closed is whole.
@@ -258,41 +311,69 @@ def create_file(path: Path, name: str, *, to: Sequence[Recipient] = (), door: Do
 
 
 def add_file(root: Path, name: str, *, segment_length: int = SEGMENT_LENGTH, door: Door | None = None) -> WritableFile:
-    """A file object that adds one file to the object at `root`, for whoever may open that.
+    """A file object that adds one file to the object at `root`, for those that it is sealed to now.
 
-    When it is closed, the next version of the manifest names it. Nothing that is there is replaced. Raises InputError,
-    UsageError, RefusedError where the door may not open the object, StrongroomError.
+    When it is closed, the next version of the manifest names it, beside what others have added meanwhile. Its data key
+    is wrapped with a new object key: whoever was removed before holds none of it. Nothing that is there is replaced.
+    Raises InputError, UsageError where a recipient's public key is not known, RefusedError, StrongroomError.
     """
-    door = door or own_door()
+    door, root = door or own_door(), root.absolute()
     door.need_signer()
-    sealed = open_object(root, door=door, action="seal", reason=f"adds {name}")
-    manifest = sealed.manifest
-    check_names([*sealed.names(), name])
-    slot = Slot(0, sealed.object_keys[0])
-    path = root / f".{secrets.token_hex(8)}.part"
+    signed = read_manifest(root, door.trusted)
+    manifest = signed.manifest
+    door.check_version(manifest, signed.signer, signed.digest, str(root))
+    check_names([*(file.name for file in manifest.files), name])
+    recipients = door.recipients_of(manifest)
+    _remove_stale(root)
+    reason = f"adds {name}, {reason_of(recipients)}"
+    door.permit("seal", manifest.line, length=0, digest=manifest.root_digest, reason=reason)
+    slot, wraps = new_slot(0, recipients, manifest.object, manifest.name)
+    # Beside the object: what lies in it and in no manifest would make every verifier refuse it.
+    path = root.parent / f".{root.name}.{secrets.token_hex(8)}.part"
 
     def kept(file: SealedFile) -> None:
         try:
-            with alone(root, sealed.signed):
-                make_folders(root, [place_of(name)])
-                path.replace(root / place_of(name))  # what no manifest names yet is of a run that was killed
-                sync_directory((root / place_of(name)).parent)
-                whole = msgspec.structs.replace(
-                    manifest,
-                    version=max(manifest.version + 1, door.next_version(manifest.line)),
-                    sealed_at=format_time(door.clock()),
-                    files=sorted([*manifest.files, file], key=lambda each: each.name),
-                )
-                signed, bundle = sign_manifest(whole, door)
-                replace_file(root / SIGNATURE, bundle)
-                door.note_version(whole.line, whole.version, signed.digest)
+            with locked(root, seconds=MERGE_SECONDS):
+                _merge(root, path, signed, file, wraps, door)
         except OSError as error:
             raise no_write(root, error) from error
         finally:
-            sealed.close()
+            slot.drop()
 
     try:
-        return WritableFile(path, name, manifest.object, slot, segment_length, kept, sealed.close)
+        return WritableFile(path, name, manifest.object, slot, segment_length, kept, slot.drop)
     except OSError as error:
-        sealed.close()
+        slot.drop()
         raise no_write(path, error) from error
+
+
+def _merge(root: Path, path: Path, before: Signed, file: SealedFile, wraps: list[WrappedKey], door: Door) -> None:
+    """Puts a finished file into the object as it is now. Raises UsageError where its recipients changed meanwhile."""
+    now = read_manifest(root, door.trusted)
+    manifest = now.manifest
+    same = {one.key for one in manifest.keys[0]} == {one.key for one in wraps}
+    if manifest.object != before.manifest.object or now.signer != before.signer or not same:
+        raise UsageError("the object or its recipients changed meanwhile", where=str(root), next="write the file again")
+    check_names([*(one.name for one in manifest.files), file.name])
+    make_folders(root, [place_of(file.name)])
+    place = root / place_of(file.name)
+    path.replace(place)  # what no manifest names yet is of a run that was killed
+    sync_up(place, root)
+    file = msgspec.structs.replace(file, key=len(manifest.keys))
+    files = sorted([*manifest.files, file], key=lambda each: each.name)
+    whole = msgspec.structs.replace(manifest, keys=[*manifest.keys, wraps], files=files)
+    signed, bundle = sign_manifest(whole, door, at_least=manifest.version + 1)
+    replace_file(root / SIGNATURE, bundle)
+    note(signed, door)
+
+
+def _remove_stale(root: Path) -> None:
+    """Removes what killed runs left beside the object: files that nobody has locked."""
+    for path in root.parent.glob(f".{glob.escape(root.name)}.*.part"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(descriptor)

@@ -26,7 +26,7 @@ import hmac
 import os
 import struct
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from ..core.errors import IntegrityError, UsageError
+from ._threads import side_by_side
 
 __all__ = [
     "HEADER_BYTES",
@@ -139,6 +140,8 @@ class Cipher:
         masked = position >> self._mask << self._mask
         found = self._keys.get(masked)
         if found is None:
+            if not self._message_key:
+                raise UsageError("the keys of this file were dropped already")
             found = AESGCM(self._kdf(self._message_key, b"DEK:" + masked.to_bytes(8, "big"), KEY_BYTES))
             if len(self._keys) >= 8:  # 8 TiB of them
                 self._keys.clear()
@@ -185,7 +188,7 @@ class Cipher:
         return total
 
     def decrypt_segment_into(self, segment: memoryview, position: int, final: bool, out: memoryview) -> int:
-        """decryptSegment into `out`. Returns the bytes written. Raises IntegrityError, and then `out` says nothing."""
+        """decryptSegment into `out`. Returns the bytes written. Raises IntegrityError, and then `out` holds zeros."""
         total = len(segment)
         if not (OVERHEAD <= total <= self.segment_length if final else total == self.segment_length):
             raise self.broken(position, f"it has {total} bytes")
@@ -197,6 +200,7 @@ class Cipher:
                 segment[4:16], segment[16:], _POSITION.pack(position, final), out[:length]
             )
         except InvalidTag:
+            out[:length] = bytes(length)
             raise self.broken(position, "its tag is wrong") from None
         return length
 
@@ -331,9 +335,7 @@ def _each(work: Callable[[int], None], count: int, threads: int) -> None:
         for number in range(borders[part], borders[part + 1]):
             work(number)
 
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(stretch, part) for part in range(threads)]:
-            done.result()
+    side_by_side((partial(stretch, part) for part in range(threads)), threads)
 
 
 # Streams

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from strongroom.core.errors import IntegrityError
 from strongroom.core.records import AccessEvent, Entry
 from strongroom.vault import Door, KeyFiles, PrivateKey, find_sources, seal
 
@@ -26,18 +27,25 @@ class Book:
     """A `Recorder` and `Versions` in memory."""
 
     entries: list[Entry] = field(default_factory=list)
-    versions: dict[str, tuple[int, str]] = field(default_factory=dict)
+    versions: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    reserved: dict[str, int] = field(default_factory=dict)
 
     def append(self, entry: Entry) -> int:
         self.entries.append(entry)
         return len(self.entries) - 1
 
-    def highest_version(self, line: str) -> tuple[int, str] | None:
+    def highest_version(self, line: str) -> tuple[int, str, str] | None:
         return self.versions.get(line)
 
-    def record_version(self, line: str, version: int, digest: str) -> None:
-        if version > self.versions.get(line, (0, ""))[0]:
-            self.versions[line] = (version, digest)
+    def reserve_version(self, line: str, at_least: int) -> int:
+        self.reserved[line] = max(at_least, self.reserved.get(line, 0) + 1)
+        return self.reserved[line]
+
+    def record_version(self, line: str, version: int, digest: str, signer: str) -> None:
+        if version < self.versions.get(line, (0, "", ""))[0]:
+            raise IntegrityError("superseded")
+        self.versions[line] = (version, digest, signer)
+        self.reserved[line] = max(version, self.reserved.get(line, 0))
 
     @property
     def actions(self) -> list[str]:

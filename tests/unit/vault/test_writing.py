@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import io
 import os
 import pickle
@@ -12,14 +13,30 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
-from strongroom.core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
-from strongroom.vault import KeyFiles, SealedFileSystem, _file, check, create, open_file, open_object, safe_open
+from strongroom.core.errors import InputError, IntegrityError, StrongroomError, UsageError
+from strongroom.vault import (
+    KeyFiles,
+    PrivateKey,
+    SealedFileSystem,
+    SealedObject,
+    _file,
+    check,
+    create,
+    open_file,
+    open_object,
+    read_manifest,
+    rekey,
+    safe_open,
+)
 from strongroom.vault._manifest import place_of
+from strongroom.vault._secret import Secret
 
 from .rooms import FILES, PAYLOAD, Room, room, sealed_object
 
@@ -106,22 +123,112 @@ def test_one_file_makes_an_object_and_more_are_added(tmp_path: Path) -> None:
         assert sealed.manifest.version == 2
         assert check(path, sealed.manifest, sealed) == []
     assert left_over(tmp_path) == []
-    stranger = dataclasses.replace(own.door, keys=KeyFiles(own.signer))
-    with pytest.raises(RefusedError):
-        open_file(path / "d.bin", "wb", door=stranger)
 
 
-def test_of_two_writers_one_is_told(tmp_path: Path) -> None:
+def test_writers_of_one_object_do_not_lose_each_others_files(tmp_path: Path) -> None:
     own = room()
     path = tmp_path / "c.sealed"
     open_file(path / "first", "wb", door=own.door).close()
     one, two = open_file(path / "one", "wb", door=own.door), open_file(path / "two", "wb", door=own.door)
+    one.write(b"1")
+    assert check(path, read_manifest(path, own.door.trusted).manifest, None) == []  # while they write
+    two.close()
     one.close()
-    with pytest.raises(UsageError, match="changed meanwhile"):
-        two.close()
+    with pytest.raises(InputError, match="one name"), open_file(path / "x", "wb", door=own.door) as late:
+        open_file(path / "x", "wb", door=own.door).close()
+        late.write(b"late")
     with open_object(path, door=own.door) as sealed:
-        assert list(sealed.names()) == ["first", "one"]
+        assert {name: sealed.open(name).read() for name in sealed.names()} == {
+            "first": b"",
+            "one": b"1",
+            "two": b"",
+            "x": b"",
+        }
         assert check(path, sealed.manifest, sealed) == []
+    assert left_over(tmp_path) == []
+
+
+def test_whoever_was_removed_reads_nothing_that_is_added_later(tmp_path: Path) -> None:
+    own, bob = room(), PrivateKey.generate("x25519", "bob")
+    path = sealed_object(tmp_path, own)
+    with open_object(path, door=own.door) as sealed:
+        rekey(sealed, own.door, add=[bob.public])
+    bobs = open_object(path, door=dataclasses.replace(own.door, keys=KeyFiles(bob)))
+    kept = [Secret(bytes(key.view)) for key in bobs.object_keys]
+    with open_object(path, door=own.door) as sealed:
+        rekey(sealed, own.door, remove=["bob"])
+    with open_file(path / "later", "wb", door=own.door) as file:
+        file.write(b"later")
+    after = read_manifest(path, own.door.trusted)
+    assert SealedObject(path, after, kept).open("config.json").read() == FILES["config.json"]  # what he had he keeps
+    with pytest.raises(IndexError):
+        SealedObject(path, after, kept).open("later")
+    wrapped = next(file.wrapped for file in after.manifest.files if file.name == "later")
+    with pytest.raises(InvalidUnwrap):
+        aes_key_unwrap(bytes(kept[0].view), wrapped)
+
+
+def test_adding_needs_every_recipients_public_key_and_no_right_to_open(tmp_path: Path) -> None:
+    own, ally = room(), PrivateKey.generate("x25519", "ally")
+    path = sealed_object(tmp_path, own)
+    with open_file(path / "a", "wb", door=dataclasses.replace(own.door, keys=KeyFiles(own.signer))) as file:
+        file.write(b"a")
+    with open_object(path, door=own.door) as sealed:
+        assert sealed.open("a").read() == b"a"
+        rekey(sealed, own.door, add=[ally.public])
+    with pytest.raises(UsageError, match="public key of ally"):
+        open_file(path / "b", "wb", door=own.door)
+
+
+def test_an_exception_on_its_way_leaves_nothing_even_where_a_wrapper_closes(tmp_path: Path) -> None:
+    own = room()
+    found = files_of(own)
+    for mode in ("wb", "w"):
+        with pytest.raises(ZeroDivisionError), fsspec.core.OpenFile(found, f"{tmp_path}/a.sealed/x", mode) as file:
+            file.write(b"A" * 3_000_000 if mode == "wb" else "A" * 3_000_000)
+            raise ZeroDivisionError
+    dropped = found.open(f"{tmp_path}/b.sealed/log", "w")
+    dropped.write("half")
+    del dropped
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:  # a checkpoint of what is left, as training scripts save one
+        with found.open(f"{tmp_path}/c.sealed/last", "wb") as file:
+            file.write(b"saved")
+    assert found.cat(f"{tmp_path}/c.sealed/last") == b"saved"
+
+
+def test_a_transaction_counts_at_its_end_or_not_at_all(tmp_path: Path) -> None:
+    own = room()
+    found = files_of(own)
+    with found.transaction:
+        with found.open(f"{tmp_path}/a.sealed/x", "wb") as file:
+            file.write(b"1")
+        assert not found.exists(f"{tmp_path}/a.sealed/x")
+    assert found.cat(f"{tmp_path}/a.sealed/x") == b"1"
+    with pytest.raises(ZeroDivisionError), found.transaction:
+        with found.open(f"{tmp_path}/b.sealed/x", "wb") as file:
+            file.write(b"1")
+        raise ZeroDivisionError
+    assert not found.exists(f"{tmp_path}/b.sealed/x")
+    assert left_over(tmp_path) == []
+
+
+def test_a_build_stays_in_its_place_when_the_working_directory_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = room()
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with create("step.sealed", door=own.door) as made:
+        made.open("a").close()
+        monkeypatch.chdir(tmp_path / "run")
+        made.open("b").close()
+    with open_object(tmp_path / "step.sealed", door=own.door) as sealed:
+        assert check(sealed.root, sealed.manifest, sealed) == []
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_file_objects_are_what_readers_expect(tmp_path: Path) -> None:
@@ -191,6 +298,22 @@ def test_threads_that_take_turns_read_on_where_the_last_one_ended(tmp_path: Path
         one.submit(file.seek, 1000).result()
         got = [pool.submit(file.read, 100).result() for pool in (two, one, one, two, one)]
     assert b"".join(got) == FILES[BIG][1000:1500]
+
+
+def test_a_threads_place_ends_with_the_thread(tmp_path: Path) -> None:
+    """Ids of threads are used again."""
+    own = room()
+    path = sealed_object(tmp_path, own)
+    got: list[bytes] = []
+    with open_file(path / BIG, door=own.door) as file:
+        for work in (lambda: file.seek(PAYLOAD), lambda: got.append(file.read(10))):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+            if not got:
+                file.seek(5)
+                assert file.read(5) == FILES[BIG][5:10]
+    assert got == [FILES[BIG][10:20]]
 
 
 def test_threads_share_a_file(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ def upgrade() -> None:
         sa.Column("line", sa.String(255), primary_key=True),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.String(71), nullable=False),
+        sa.Column("signer", sa.String(80), nullable=False),
+        sa.Column("reserved", sa.BigInteger, nullable=False),
         sa.Column("seen", sa.BigInteger, nullable=False),
-        sa.CheckConstraint("version > 0", name="version_is_positive"),
+        sa.CheckConstraint("version <= reserved", name="versions_are_reserved_first"),
     )
