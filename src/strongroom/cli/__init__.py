@@ -25,6 +25,7 @@ from ._output import print_error
 from ._serve import serve
 from ._site import init, store
 from ._vault import vault
+from ._vault_change import forget as _vault_forget  # noqa: F401 - adds its commands to `vault`
 from ._vault_keys import keys as _vault_keys  # noqa: F401 - adds its commands to `vault`
 
 __all__ = ["app", "main"]

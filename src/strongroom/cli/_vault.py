@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from strongroom.core.errors import InputError, IntegrityError, RefusedError, UsageError
+from strongroom.core.errors import IntegrityError, RefusedError, UsageError
 
 from ._ledger import Interrupted
 from ._logs import PassphraseFile
-from ._options import Json, SiteOption, need_site
+from ._options import Json, SiteOption
 from ._output import moving, print_error, print_facts, print_json, print_notice, print_table
 from ._vault_door import KeyFiles, Purpose, Signers, door_of, recipients_of
 
@@ -88,8 +88,8 @@ def seal_paths(
         seconds = time.monotonic() - begun
         if remove_source:
             _remove(sources, out, door, threads)
-    _warn_of_one([one.name for one in recipients])
-    facts = _facts(sealed.signed, out) | {
+    warn_of_one([one.name for one in recipients])
+    facts = facts_of(sealed.signed, out) | {
         "continued": sealed.continued,
         "removed": len(sources) if remove_source else 0,
     }
@@ -112,7 +112,7 @@ def seal_paths(
     )
 
 
-def _warn_of_one(names: Sequence[str]) -> None:
+def warn_of_one(names: Sequence[str]) -> None:
     if len(names) == 1:
         print_notice(f"warning: {names[0]} alone can open it; if that key is lost, so is the content")
 
@@ -189,69 +189,6 @@ def unseal_object(
     )
 
 
-@vault.command("rekey")
-def rekey_object(
-    context: typer.Context,
-    object: Object,
-    add: Annotated[
-        list[str] | None, typer.Option("--add", metavar="RECIPIENT", help="Who may open it from now on; repeat it.")
-    ] = None,
-    remove: Annotated[
-        list[str] | None, typer.Option("--remove", metavar="NAME", help="Who may no more, by name or key; repeat it.")
-    ] = None,
-    rotate_data: Annotated[
-        bool, typer.Option("--rotate-data", help="Encrypt all data anew, so that old keys open nothing of it.")
-    ] = False,
-    threads: Threads = 0,
-    key: KeyFiles = None,
-    signer: Signers = None,
-    passphrase_file: PassphraseFile = None,
-    purpose: Purpose = "",
-    site: SiteOption = "",
-    json: Json = False,
-) -> None:
-    """Change who may open a sealed object, without touching its data, or with --rotate-data under new keys."""
-    from strongroom.vault import check_change, open_object, rekey, rotate
-
-    added, removed = recipients_of(context, site, add or []), remove or []
-    if not added and not removed and not rotate_data:
-        raise UsageError("nothing is to change", next="give --add, --remove or --rotate-data")
-    reason = _changes(added, removed, rotate_data)
-    with (
-        door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose) as door,
-        open_object(
-            object,
-            door=door,
-            action="rekey",
-            reason=reason,
-            before=lambda manifest: check_change(manifest, added, removed),
-        ) as sealed,
-    ):
-        if rotate_data:
-            kept = [one for one in sealed.manifest.keys[0] if not {one.name, one.key} & set(removed)]
-            with moving("rotating", sealed.manifest.length) as progress:
-                signed = rotate(sealed, [*door.known_all(kept), *added], door, threads=threads, progress=progress)
-        else:
-            signed = rekey(sealed, door, add=added, remove=removed)
-    if removed and not rotate_data:
-        print_notice(
-            "note: whoever was removed and opened it before may have kept its keys, and copies of the old object still"
-            " name them; that cannot be recalled. --rotate-data encrypts the data under new keys"
-        )
-    names = [one.name for one in signed.manifest.keys[0]]
-    _warn_of_one(names)
-    if json:
-        print_json(_facts(signed, object))
-        return
-    print_facts([("object", object), ("version", signed.manifest.version), ("opens for", ", ".join(names))])
-
-
-def _changes(added: Sequence[Recipient], removed: Sequence[str], rotate: bool) -> str:
-    """What goes on record."""
-    parts = [f"adds {one.name} ({one.key[:40]})" for one in added] + [f"removes {name}" for name in removed]
-    return ", ".join(parts + ["encrypts the data anew"] * rotate)
-
-
 @vault.command("info")
 def info(
     context: typer.Context,
@@ -270,7 +207,7 @@ def info(
     manifest = signed.manifest
     if json:
         files = [{"name": one.name, "bytes": one.length, "sealed_sha256": one.digest} for one in manifest.files]
-        print_json(_facts(signed, object) | {"files": files})
+        print_json(facts_of(signed, object) | {"files": files})
         return
     print_facts(
         [
@@ -372,39 +309,12 @@ def mount_object(
         )
 
 
-@vault.command("forget")
-def forget(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="ASSET", help="org/name[:tag], or sealed/… of an object without.")],
-    passphrase_file: PassphraseFile = None,
-    purpose: Purpose = "",
-    site: SiteOption = "",
-    json: Json = False,
-) -> None:
-    """Forget which versions of an asset the site has seen, and who signed them: the next one opened is believed."""
-    from strongroom.core.ids import check_asset_name
-
-    check_asset_name(name)
-    opened = need_site(context, site)
-    with door_of(context, site, passphrase_file=passphrase_file, purpose=purpose) as door:
-        known = opened.state.highest_version(name)
-        if known is None:
-            raise InputError(f"no version of '{name}' is on record", next="see: strongroom vault info OBJECT")
-        door.permit("forget", name, length=0, reason=f"version {known[0]}, signed by {known[2]}")
-        opened.state.forget_versions(name)
-    opened.close()
-    if json:
-        print_json({"forgotten": name, "version": known[0], "signer": known[2]})
-    else:
-        print_facts([("forgotten", name), ("version", known[0]), ("signed by", known[2])])
-
-
 def _short(key: str) -> str:
     """A fingerprint's begin; what names a key elsewhere in full."""
     return key if key.startswith(("awskms:", "pkcs11:")) else f"{key[:31]}…"
 
 
-def _facts(signed: Signed, path: Path) -> dict[str, Any]:
+def facts_of(signed: Signed, path: Path) -> dict[str, Any]:
     manifest = signed.manifest
     return {
         "path": str(path),

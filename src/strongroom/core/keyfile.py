@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .errors import InputError, IntegrityError, RefusedError, StrongroomError
 
-__all__ = ["is_sealed", "read_private", "sync_directory", "write_new", "write_private"]
+__all__ = ["is_sealed", "read_key_file", "read_private", "sync_directory", "write_new", "write_private"]
 
 MAX_KEY_FILE_BYTES = 65_536
 _AGE = b"age-encryption.org/v1"
@@ -42,7 +42,7 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
 
 def read_private(path: Path, *, passphrase: str = "") -> str:
     """The line of a key file. Raises InputError without one, RefusedError for the passphrase, IntegrityError."""
-    data = _read(path)
+    data = read_key_file(path)
     if data.startswith(_AGE):
         data = _unseal(data, passphrase, path)
     try:
@@ -53,7 +53,7 @@ def read_private(path: Path, *, passphrase: str = "") -> str:
 
 def is_sealed(path: Path) -> bool:
     """Whether a passphrase is needed. Raises InputError when there is no key file."""
-    return _read(path).startswith(_AGE)
+    return read_key_file(path).startswith(_AGE)
 
 
 def sync_directory(path: Path) -> None:
@@ -76,7 +76,8 @@ def _unseal(data: bytes, passphrase: str, path: Path) -> bytes:
         raise RefusedError("the passphrase does not open the key", where=str(path)) from None
 
 
-def _read(path: Path) -> bytes:
+def read_key_file(path: Path) -> bytes:
+    """The bytes of a key file, at most 64 KiB. Raises InputError for what is none."""
     try:
         # Not blocking: what is a pipe, where a key should be, must not be waited for.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:

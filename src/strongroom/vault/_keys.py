@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ..core.errors import InputError, IntegrityError, RefusedError, UsageError
-from ..core.keyfile import read_private, write_new, write_private
+from ..core.keyfile import read_key_file, read_private, write_new, write_private
 from ._parts import OBJECT_KEY_BYTES
 
 __all__ = ["KINDS", "RECIPIENT_KINDS", "KeyFiles", "Kind", "PrivateKey", "PublicKey", "check_key_name"]
@@ -43,7 +43,6 @@ Kind = Literal["mlkem768-x25519", "x25519", "p256"]
 RECIPIENT_KINDS: tuple[Kind, ...] = ("mlkem768-x25519", "x25519")
 KINDS: tuple[Kind, ...] = (*RECIPIENT_KINDS, "p256")
 SEED_BYTES = 32
-MAX_PUBLIC_FILE_BYTES = 4096
 _MLKEM_SEED_BYTES, _MLKEM_PUBLIC_BYTES = 64, 1184
 _PUBLIC_BYTES = {"mlkem768-x25519": _MLKEM_PUBLIC_BYTES + 32, "x25519": 32, "p256": 65}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -87,11 +86,9 @@ class PublicKey:
     def read(cls, path: Path) -> PublicKey:
         """Reads a file. Raises InputError."""
         try:
-            with path.open("rb") as file:
-                text = file.read(MAX_PUBLIC_FILE_BYTES).decode()
-        except (OSError, UnicodeDecodeError) as error:
-            why = (error.strerror or "") if isinstance(error, OSError) else "it is no text"
-            raise InputError(f"the public key cannot be read: {why}", where=str(path)) from None
+            text = read_key_file(path).decode()
+        except UnicodeDecodeError:
+            raise InputError("this is no public key of the vault", where=str(path)) from None
         return cls.parse(text.strip(), str(path))
 
     def line(self) -> str:
