@@ -11,24 +11,22 @@ from strongroom.vault import unseal as unseal_files
 
 SYNCS = True
 """Whether `seal` and `unseal` return only when all of it is on the disk. If so, ours has no figures without fsync."""
-_door: Door | None = None
+_doors: list[Door] = []
 
 
 def start(folder: Path) -> None:
     """Called once in each process, before anything else. What is kept in `folder` (keys, a site) the next one finds."""
-    global _door
     keys = folder / "strongroom-keys"
     if not keys.exists():
         keys.mkdir(parents=True)
         PrivateKey.generate("mlkem768-x25519", "site").write(keys)
         PrivateKey.generate("p256", "signer").write(keys)
     known = KeyFolder(keys)
-    _door = Door(keys=known, trusted=known.signers, signer=known.signers[0], recipients=known.recipients)
+    _doors[:] = [Door(keys=known, trusted=known.signers, signer=known.signers[0], recipients=known.recipients)]
 
 
 def _own() -> Door:
-    assert _door is not None
-    return _door
+    return _doors[0]
 
 
 def seal(source: Path, out: Path, threads: int) -> None:

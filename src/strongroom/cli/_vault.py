@@ -61,12 +61,14 @@ def seal_paths(
 ) -> None:
     """Encrypt files into a sealed object. After a kill or Ctrl-C the same command continues."""
     from strongroom.core.ids import check_asset_name
-    from strongroom.vault import find_sources, seal
+    from strongroom.vault import find_sources, is_sealed_object, seal
 
     if name:
         check_asset_name(name)
-    if remove_source and follow_links:
-        raise UsageError("what links lead to is not removed", where="--remove-source", next="give one of the two")
+    if remove_source and (follow_links or force):
+        other = "--follow-links" if follow_links else "--force"
+        why = "what links lead to is not removed" if follow_links else "the object at OUT may be the only copy of some"
+        raise UsageError(why, where=f"--remove-source, {other}", next="give one of the two")
     named = recipients_of(context, site, to or [])
     with door_of(context, site, keys=key, passphrase_file=passphrase_file, purpose=purpose) as door:
         recipients = _with_recovery(named or list(door.recipients), door, recovery)
@@ -77,6 +79,9 @@ def seal_paths(
                 next="seal to a key of the site too, or leave it out",
             )
         sources = find_sources(paths, follow_links=follow_links, out=out)
+        if remove_source and is_sealed_object(out):
+            _finish_removing(sources, out, door, threads, json=json)
+            return
         begun = time.monotonic()
         try:
             with moving("sealing", sum(source.size for source in sources)) as progress:
@@ -134,6 +139,15 @@ def _remove(sources: Sequence[Source], out: Path, door: Door, threads: int) -> N
     with open_object(out, door=door) as sealed, moving("proving", sealed.manifest.length) as progress:
         prove(sealed, sources, threads=threads, progress=progress)
     remove_sources(sources)
+
+
+def _finish_removing(sources: Sequence[Source], out: Path, door: Door, threads: int, *, json: bool) -> None:
+    """The object is there already: an earlier run was stopped while it removed. Raises StrongroomError otherwise."""
+    _remove(sources, out, door, threads)
+    if json:
+        print_json({"path": str(out), "removed": len(sources)})
+    else:
+        print_facts([("sealed before", out), ("removed", f"{len(sources):,} files, after the copy was proved")])
 
 
 @vault.command("unseal")

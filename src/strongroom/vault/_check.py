@@ -73,7 +73,8 @@ def _strangers(root: Path, manifest: Manifest) -> Iterator[StrongroomError]:
         for name in names:
             place = (Path(folder) / name).relative_to(root).as_posix()
             if place not in known:
-                yield IntegrityError("a file that the manifest does not name", where=place, next="remove it")
+                told = place.encode(errors="replace").decode()
+                yield IntegrityError("a file that the manifest does not name", where=told, next="remove it")
 
 
 def _without_key(descriptor: int, file: SealedFile, quick: bool, progress: Progress) -> None:
@@ -124,17 +125,19 @@ def prove(
 
     def one(source: Source, threads: int, progress: Progress) -> None:
         file = sealed.entry(source.name)
-        sealed_at = open_descriptor(sealed.root, file)
-        plain_at = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with contextlib.ExitStack() as stack:
+            sealed_at = open_descriptor(sealed.root, file)
+            stack.callback(os.close, sealed_at)
+            try:
+                plain_at = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except OSError as error:
+                raise changed(str(source.path)) from error
+            stack.callback(os.close, plain_at)
             if mark_of(os.fstat(plain_at)) != source.mark:
                 raise changed(str(source.path))
             _compare(sealed, file, sealed_at, plain_at, str(source.path), threads, progress)
             if mark_of(os.fstat(plain_at)) != source.mark:
                 raise changed(str(source.path))
-        finally:
-            os.close(sealed_at)
-            os.close(plain_at)
 
     each_file(one, sources, lambda source: source.size, threads_or_all(threads), progress)
 

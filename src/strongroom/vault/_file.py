@@ -81,7 +81,7 @@ def open_cipher(descriptor: int, file: SealedFile, object: str, object_key: Secr
     except InvalidUnwrap:
         raise IntegrityError("the file's key does not open with the object's", where=file.name) from None
     size = os.fstat(descriptor).st_size
-    if cipher.plain_length(size) != file.length:
+    if size != cipher.sealed_length(file.length):  # exactly: a last segment without plaintext would add none
         raise IntegrityError(
             f"the sealed file has {size:,} bytes, and {cipher.sealed_length(file.length):,} were sealed",
             where=f"{file.name}, offset {min(size, cipher.sealed_length(file.length))}",

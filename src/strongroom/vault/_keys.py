@@ -117,7 +117,10 @@ class PublicKey:
         """`enc || ct` (RFC 9180, section 6.1, SealBase with info `context`). Raises UsageError for a signing key."""
         if self.kind not in _SUITES:
             raise UsageError(f"'{self.name}' is a signing key: nothing can be sealed to it", next="name a recipient")
-        return _SUITES[self.kind].encrypt(secret, self._load(), info=context)
+        try:
+            return _SUITES[self.kind].encrypt(secret, self._load(), info=context)
+        except ValueError:  # a point of small order (RFC 7748, section 6.1)
+            raise InputError("nothing can be sealed to this key: it is none", where=self.name) from None
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Raises IntegrityError unless this key made the signature (DER) over `message`."""

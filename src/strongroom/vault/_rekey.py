@@ -22,7 +22,18 @@ from ._manifest import MAX_RECIPIENTS, SIGNATURE, Manifest, SealedFile, WrappedK
 from ._object import SealedObject, Signed, check_unchanged
 from ._parts import Recipient
 from ._pipeline import Progress
-from ._seal import Slot, check_recipients, each_file, finish, new_slot, note, seal_stream, sign_manifest, threads_or_all
+from ._seal import (
+    Slot,
+    check_recipients,
+    each_file,
+    finish,
+    new_slot,
+    note,
+    seal_stream,
+    sign_manifest,
+    threads_or_all,
+    writing,
+)
 from ._unseal import not_as_signed
 from ._work import Work, locked, make_folders, no_write, replace_file
 from .floe import HEADER_BYTES, OVERHEAD
@@ -101,7 +112,8 @@ def rotate(
         check_unchanged(sealed.root, sealed.signed)
         work.begin({"rotating": secrets.token_hex(16)})  # never continued: all is read anew in any case
         slot, wraps = new_slot(0, recipients, old.object, old.name)
-        make_folders(work.object, [place_of(file.name) for file in old.files])
+        with writing(work.object):
+            make_folders(work.object, [place_of(file.name) for file in old.files])
         done: dict[str, SealedFile] = {}
 
         def one(file: SealedFile, threads: int, progress: Progress) -> None:

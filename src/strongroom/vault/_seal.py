@@ -65,6 +65,7 @@ __all__ = [
     "sign_manifest",
     "threads_or_all",
     "version_of",
+    "writing",
 ]
 
 MAX_THREADS = 32
@@ -176,11 +177,11 @@ def seal(
         _check_apart(sources, out, work)
         object, keys, done = _before(work.begin(head), sources, work.object)
         continued = len(done)
-        if object and not done:  # its id may be that of an object which was finished
+        if not done:  # the id in the journal may be that of an object which was finished
             work.restart(head)
             object, keys = "", []
         try:
-            if not object:
+            if not done:
                 object = secrets.token_hex(16)
                 work.note({"object": object})
             length = sum(source.size for source in sources)
@@ -226,7 +227,7 @@ def _seal_rest(
         work.done({"file": msgspec.to_builtins(entry), "mark": source.mark}, source.size)
         done[source.name] = entry
 
-    with _writing(work.object):
+    with writing(work.object):
         make_folders(work.object, [place_of(source.name) for source in sources])
     left = [source for source in sources if source.name not in done]
     try:
@@ -247,7 +248,7 @@ def finish(work: Work, manifest: Manifest, door: Door, *, replace: bool) -> Sign
     if replace and work.out.exists():
         check_out(work.out, replace=True)
     signed, bundle = sign_manifest(manifest, door, at_least=manifest.version)
-    with _writing(work.object):
+    with writing(work.object):
         _remove_strangers(work.object, {place_of(file.name) for file in manifest.files})
         write_file(work.object / MARKER, MARKER_TEXT)
         write_file(work.object / SIGNATURE, bundle)
@@ -288,24 +289,33 @@ def sign_manifest(manifest: Manifest, door: Door, *, at_least: int) -> tuple[Sig
     return Signed(manifest, signer, f"sha256:{hashlib.sha256(payload).hexdigest()}"), bundle
 
 
+class _Line(msgspec.Struct):
+    """One line of a journal."""
+
+    object: str = ""
+    key: list[WrappedKey] | None = None
+    file: SealedFile | None = None
+    mark: str = ""
+
+
 def _before(
     lines: Sequence[Any], sources: Sequence[Source], root: Path
 ) -> tuple[str, list[list[WrappedKey]], dict[str, SealedFile]]:
     """What an interrupted run left: the object's id, its keys, and the files that are as they were."""
-    object = ""
-    keys: list[list[WrappedKey]] = []
+    try:
+        read = msgspec.convert(list(lines), list[_Line])
+    except msgspec.MsgspecError:
+        return "", [], {}  # whoever calls begins anew
+    object = next((line.object for line in read if line.object), "")
+    keys = [line.key for line in read if line.key is not None]
     done: dict[str, SealedFile] = {}
     marks = {source.name: source.mark for source in sources}
-    for line in lines:
-        if "object" in line:
-            object = line["object"]
-        elif "key" in line:
-            keys.append(msgspec.convert(line["key"], list[WrappedKey]))
-        else:
-            entry = msgspec.convert(line["file"], SealedFile)
-            done.pop(entry.name, None)
-            if marks.get(entry.name) == line["mark"] and _is_there(root, entry):
-                done[entry.name] = entry
+    for line in read:
+        if line.file is not None:
+            done.pop(line.file.name, None)
+            known = marks.get(line.file.name) == line.mark and line.file.key < len(keys)
+            if known and _is_there(root, line.file):
+                done[line.file.name] = line.file
     return object, keys, done
 
 
@@ -331,7 +341,7 @@ def _seal_source(
     source: Source, work: Work, slot: Slot, object: str, segment_length: int, threads: int, progress: Progress
 ) -> SealedFile:
     try:
-        descriptor = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise InputError(f"the file cannot be read: {error.strerror}", where=str(source.path)) from error
     try:
@@ -372,7 +382,7 @@ def seal_stream(
     cipher, wrapped = slot.new_file(object, name, segment_length)
     path = f"{root}/{place_of(name)}"  # no Path: there may be a million of them
     try:
-        with _writing(path):
+        with writing(path):
             descriptor = create_new(path)
             try:
                 out = Output(descriptor)
@@ -387,7 +397,8 @@ def seal_stream(
 
 
 @contextlib.contextmanager
-def _writing(path: Path | str) -> Iterator[None]:
+def writing(path: Path | str) -> Iterator[None]:
+    """Raises StrongroomError for what cannot be written inside."""
     try:
         yield
     except OSError as error:

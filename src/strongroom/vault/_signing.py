@@ -31,7 +31,8 @@ class _KeyHint(msgspec.Struct):
 
 class _Material(msgspec.Struct):
     public_key: _KeyHint = msgspec.field(name="publicKey")
-    tlog_entries: list[msgspec.Raw] = msgspec.field(name="tlogEntries", default_factory=list)
+    tlog_entries: msgspec.Raw = msgspec.field(name="tlogEntries", default=msgspec.Raw(b"[]"))
+    """Not read: a bare key has no use for them, and nobody has signed them."""
 
 
 class _Signature(msgspec.Struct):

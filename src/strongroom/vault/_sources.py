@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import InputError, UsageError
-from ._manifest import check_names
+from ._manifest import MAX_PARTS, check_names
 
 __all__ = ["Source", "find_sources", "mark_of"]
 
@@ -68,6 +68,8 @@ def _a_link(path: Path) -> InputError:
 
 
 def _below(folder: Path, prefix: str, follow: bool, above: frozenset[tuple[int, int]]) -> Iterator[Source]:
+    if prefix.count("/") > MAX_PARTS:  # a file below would be refused for its name
+        raise InputError(f"directories lie in one another more than {MAX_PARTS} times", where=prefix[:200])
     own = folder.stat()
     if (own.st_dev, own.st_ino) in above:
         raise InputError("links lead in a circle", where=str(folder))

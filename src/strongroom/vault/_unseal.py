@@ -95,7 +95,7 @@ def _holds_only(folder: Path, names: Collection[str]) -> bool:
 
 def _before(lines: Sequence[Any], files: Sequence[SealedFile], root: Path) -> set[str]:
     """The files that an interrupted run has written, and that are there."""
-    told = {line["file"] for line in lines}
+    told = {line["file"] for line in lines if isinstance(line.get("file"), str)}
     return {file.name for file in files if file.name in told and _size(root / file.name) == file.length}
 
 

@@ -49,6 +49,7 @@ LOCK_WAIT = 0.05
 """Seconds between two tries."""
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+_PLACING = {"placing": True}
 
 
 @contextlib.contextmanager
@@ -156,9 +157,11 @@ class Work:
         if len(whole) < len(data):
             os.truncate(self.path / "journal", len(whole))
         try:
-            return [msgspec.json.decode(line) for line in whole.splitlines()]
-        except msgspec.MsgspecError:
+            lines = [msgspec.json.decode(line) for line in whole.splitlines()]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return []
+        # Once it was to be put into place, what lies here may be what was exchanged for it.
+        return [] if _PLACING in lines or not all(isinstance(line, dict) for line in lines) else lines
 
     def restart(self, head: Any) -> None:
         """Throws away what was done before, and begins anew. Raises StrongroomError."""
@@ -224,6 +227,7 @@ class Work:
         try:
             for folder, _, _ in os.walk(self.object):
                 sync_directory(Path(folder))
+            self._append([_PLACING])
             if replace and self.out.exists():
                 _exchange(self.object, self.out, self._replaced)
             else:
@@ -280,11 +284,12 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Writes a file anew: there is the old or the new one at every moment, and the new one is durable at the end.
+    """Writes a file of an object anew: there is the old or the new one at every moment, and the new one is durable at
+    the end. Until then it lies beside the object, which holds nothing that its manifest does not name.
 
     Raises StrongroomError.
     """
-    part = path.parent / f".{path.name}.part"
+    part = path.parent.parent / f".{path.parent.name}.{path.name}.part"
     try:
         with contextlib.suppress(FileNotFoundError):
             part.unlink()  # of a run that was killed

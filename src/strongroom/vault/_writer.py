@@ -358,12 +358,17 @@ def _merge(root: Path, path: Path, before: Signed, file: SealedFile, wraps: list
     make_folders(root, [place_of(file.name)])
     place = root / place_of(file.name)
     path.replace(place)  # what no manifest names yet is of a run that was killed
-    sync_up(place, root)
-    file = msgspec.structs.replace(file, key=len(manifest.keys))
-    files = sorted([*manifest.files, file], key=lambda each: each.name)
-    whole = msgspec.structs.replace(manifest, keys=[*manifest.keys, wraps], files=files)
-    signed, bundle = sign_manifest(whole, door, at_least=manifest.version + 1)
-    replace_file(root / SIGNATURE, bundle)
+    try:
+        sync_up(place, root)
+        file = msgspec.structs.replace(file, key=len(manifest.keys))
+        files = sorted([*manifest.files, file], key=lambda each: each.name)
+        whole = msgspec.structs.replace(manifest, keys=[*manifest.keys, wraps], files=files)
+        signed, bundle = sign_manifest(whole, door, at_least=manifest.version + 1)
+        replace_file(root / SIGNATURE, bundle)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            place.unlink()
+        raise
     note(signed, door)
 
 
