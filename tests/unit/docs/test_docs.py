@@ -22,6 +22,7 @@ from strongroom.core import errors
 from strongroom.ingest.readers import MappedReader, builtin_readers, parse_mapping
 from strongroom.site import CONFIGURATION, ENVIRONMENT
 from strongroom.store import EXCHANGES
+from strongroom.vault import ACTIONS
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
@@ -129,6 +130,11 @@ def test_every_column_that_is_kept_is_on_the_page_about_privacy() -> None:
     text = (DOCS / "privacy.md").read_text()
     named = set(re.findall(r"`([a-z_]+)`", "\n".join(row[0] for row in cells(text))))
     assert {name for name in EXCHANGES.names if name not in named} == set()
+
+
+def test_every_action_of_the_vault_has_its_line() -> None:
+    rows = {row[0].strip("`") for row in cells((DOCS / "vault.md").read_text()) if row[0].startswith("`")}
+    assert rows == set(ACTIONS)
 
 
 def test_every_schema_is_in_the_index_and_linked_from_another_page() -> None:
