@@ -17,23 +17,13 @@ import msgspec
 
 from ..core.errors import UsageError
 from ._door import Door
+from ._each import each_file, threads_or_all
 from ._file import open_cipher, open_descriptor, read_fully
+from ._making import Slot, check_recipients, finish, new_slot, note, seal_stream, sign_manifest, writing
 from ._manifest import MAX_RECIPIENTS, SIGNATURE, Manifest, SealedFile, WrappedKey, context_of, place_of
 from ._object import SealedObject, Signed, check_unchanged
 from ._parts import Recipient
 from ._pipeline import Progress
-from ._seal import (
-    Slot,
-    check_recipients,
-    each_file,
-    finish,
-    new_slot,
-    note,
-    seal_stream,
-    sign_manifest,
-    threads_or_all,
-    writing,
-)
 from ._unseal import not_as_signed
 from ._work import Work, locked, make_folders, no_write, replace_file
 from .floe import HEADER_BYTES, OVERHEAD

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError, IntegrityError, UsageError
+from ._each import each_file, threads_or_all
 from ._file import open_cipher, open_descriptor
 from ._manifest import SealedFile
 from ._object import SealedObject
 from ._pipeline import SMALL, Output, Progress, decrypt_file
-from ._seal import each_file, threads_or_all
 from ._work import Work, create_new, exists, make_folders, no_write
 
 __all__ = ["check_place", "not_as_signed", "unseal"]

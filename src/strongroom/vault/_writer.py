@@ -29,6 +29,17 @@ import msgspec
 from ..core.errors import StrongroomError, UsageError
 from ..core.ids import check_asset_name
 from ._door import Door, own_door
+from ._making import (
+    Slot,
+    check_out,
+    check_recipients,
+    finish,
+    new_slot,
+    note,
+    reason_of,
+    sign_manifest,
+    version_of,
+)
 from ._manifest import (
     SIGNATURE,
     Manifest,
@@ -41,17 +52,6 @@ from ._manifest import (
 from ._object import Signed, read_manifest
 from ._parts import Recipient
 from ._pipeline import Output
-from ._seal import (
-    Slot,
-    check_out,
-    check_recipients,
-    finish,
-    new_slot,
-    note,
-    reason_of,
-    sign_manifest,
-    version_of,
-)
 from ._work import Work, locked, make_folders, no_write, replace_file, sync_up
 from .floe import SEGMENT_LENGTH, Buffer, Encryptor
 

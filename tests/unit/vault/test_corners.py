@@ -21,8 +21,8 @@ from strongroom.vault import (
     Keys,
     PrivateKey,
     PublicKey,
+    _each,
     _pipeline,
-    _seal,
     check_place,
     create,
     find_sources,
@@ -340,5 +340,5 @@ def test_ctrl_c_ends_what_is_under_way_at_its_next_step() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _seal.each_file(work, range(100_000), lambda item: 1, 4, count)
+        _each.each_file(work, range(100_000), lambda item: 1, 4, count)
     assert len(done) < 1000
