@@ -25,8 +25,9 @@ from strongroom.vault import (
     Door,
     Manifest,
     PrivateKey,
+    _each,
+    _making,
     _pipeline,
-    _seal,
     _unseal,
     _work,
     check,
@@ -88,7 +89,7 @@ def in_memory() -> Iterator[Path]:
 def lower_limits(monkeypatch: pytest.MonkeyPatch, *, files: int) -> None:
     """The journal gets a line after so few files, long before the end; files of 16 KiB are large already."""
     monkeypatch.setattr(_work, "BATCH_FILES", files)
-    for module in (_work, _seal, _unseal, _pipeline):
+    for module in (_work, _each, _making, _unseal, _pipeline):
         monkeypatch.setattr(module, "SMALL", 16 << 10)
 
 
