@@ -45,6 +45,7 @@ __all__ = [
     "context_of",
     "decode_statement",
     "encode_statement",
+    "is_sound",
     "place_of",
 ]
 
@@ -332,13 +333,23 @@ def _check(manifest: Manifest) -> None:
     if len({frozenset((one.name, one.key) for one in wraps) for wraps in manifest.keys}) > 1:
         raise InputError("its keys are wrapped for different recipients")
     for file in manifest.files:
-        sound = 0 <= file.length <= MAX_LENGTH and 0 <= file.key < len(manifest.keys)
-        if not sound or len(file.header) != HEADER_BYTES or len(file.wrapped) != WRAPPED_BYTES:
-            raise InputError("a file's length, header or key cannot be one", where=file.name)
+        if not is_sound(file, len(manifest.keys)):
+            raise InputError("a file's length, digest, header or key cannot be one", where=file.name)
         length = segment_length_of(file.header, file.name)
         check_segment_length(length, file.name)
         if file.length > MAX_SEGMENTS * (length - OVERHEAD):
             raise InputError("the file has more bytes than segments can hold", where=file.name)
+
+
+def is_sound(file: SealedFile, keys: int) -> bool:
+    """Whether what is said of a file can be, where there are so many object keys."""
+    return (
+        0 <= file.length <= MAX_LENGTH
+        and 0 <= file.key < keys
+        and len(file.header) == HEADER_BYTES
+        and len(file.wrapped) == WRAPPED_BYTES
+        and _SHA256.fullmatch(file.digest) is not None
+    )
 
 
 def check_segment_length(length: int, where: str = "") -> None:

@@ -37,6 +37,7 @@ from ._manifest import (
     SealedFile,
     WrappedKey,
     check_segment_length,
+    is_sound,
     place_of,
 )
 from ._object import Signed
@@ -166,11 +167,11 @@ def _before(
     object = next((line.object for line in read if line.object), "")
     keys = [line.key for line in read if line.key is not None]
     done: dict[str, SealedFile] = {}
-    marks = {source.name: source.mark for source in sources}
+    marks = {source.name: (source.mark, source.size) for source in sources}
     for line in read:
         if line.file is not None:
             done.pop(line.file.name, None)
-            known = marks.get(line.file.name) == line.mark and line.file.key < len(keys)
+            known = marks.get(line.file.name) == (line.mark, line.file.length) and is_sound(line.file, len(keys))
             if known and is_there(root, line.file):
                 done[line.file.name] = line.file
     return object, keys, done

@@ -329,7 +329,7 @@ def add_file(root: Path, name: str, *, segment_length: int = SEGMENT_LENGTH, doo
     door.permit("seal", manifest.line, length=0, digest=manifest.root_digest, reason=reason)
     slot, wraps = new_slot(0, recipients, manifest.object, manifest.name)
     # Beside the object: what lies in it and in no manifest would make every verifier refuse it.
-    path = root.parent / f".{root.name}.{secrets.token_hex(8)}.part"
+    path = root.parent / f".{root.name}.{secrets.token_hex(8)}.added"
 
     def kept(file: SealedFile) -> None:
         try:
@@ -358,6 +358,7 @@ def _merge(root: Path, path: Path, before: Signed, file: SealedFile, wraps: list
     make_folders(root, [place_of(file.name)])
     place = root / place_of(file.name)
     path.replace(place)  # what no manifest names yet is of a run that was killed
+    bundle = b""
     try:
         sync_up(place, root)
         file = msgspec.structs.replace(file, key=len(manifest.keys))
@@ -367,14 +368,15 @@ def _merge(root: Path, path: Path, before: Signed, file: SealedFile, wraps: list
         replace_file(root / SIGNATURE, bundle)
     except BaseException:
         with contextlib.suppress(OSError):
-            place.unlink()
+            if (root / SIGNATURE).read_bytes() != bundle:  # it may be there, and only its name could not be synced
+                place.unlink()
         raise
     note(signed, door)
 
 
 def _remove_stale(root: Path) -> None:
     """Removes what killed runs left beside the object: files that nobody has locked."""
-    for path in root.parent.glob(f".{glob.escape(root.name)}.*.part"):
+    for path in root.parent.glob(f".{glob.escape(root.name)}.*.added"):
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
