@@ -68,7 +68,7 @@ def seal_paths(
     if remove_source and (follow_links or force):
         other = "--follow-links" if follow_links else "--force"
         why = "what links lead to is not removed" if follow_links else "the object at OUT may be the only copy of some"
-        raise UsageError(why, where=f"--remove-source, {other}", next="give one of the two")
+        raise UsageError(why, where="--remove-source", next=f"leave {other} out")
     named = recipients_of(context, site, to or [])
     with door_of(context, site, keys=key, passphrase_file=passphrase_file, purpose=purpose) as door:
         recipients = _with_recovery(named or list(door.recipients), door, recovery)
