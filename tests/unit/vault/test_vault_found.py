@@ -126,7 +126,6 @@ def test_a_removal_of_sources_that_was_killed_loses_nothing_when_the_command_is_
 
 @pytest.mark.parametrize("what", ["rekey", "add"])
 def test_a_change_of_the_manifest_that_was_killed_leaves_an_object_that_checks_clean(tmp_path: Path, what: str) -> None:
-    """`.model.sig.part` in the object: `check` and every other OMS verifier refuse it."""
     own = room()
     path = sealed_object(tmp_path, own)
 
@@ -232,7 +231,6 @@ def test_a_bundle_that_nobody_signed_takes_little_more_memory_than_it_is_long() 
 
 @pytest.mark.parametrize("kind", ["x25519", "mlkem768-x25519"])
 def test_a_public_key_that_nothing_can_be_wrapped_for_is_told(kind: str) -> None:
-    """Points of small order (RFC 7748, section 6.1): X25519 gives zeros."""
     data = PrivateKey.generate(kind, "ally").public.data[:-32] + bytes(32)  # type: ignore[arg-type]
     line = f"strongroom-public-key/1 {kind} ally {base64.b64encode(data).decode()}"
     with pytest.raises(StrongroomError):
