@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from strongroom.site import Site
     from strongroom.vault import Door, Recipient
 
-__all__ = ["KeyFiles", "Purpose", "Signers", "door_of", "recipients_of", "site_of"]
+__all__ = ["KeyFiles", "Purpose", "Signers", "door_of", "recipients_of"]
 
 KeyFiles = Annotated[
     list[Path] | None,
@@ -33,7 +33,7 @@ Purpose = Annotated[str, typer.Option("--purpose", metavar="TEXT", help="What fo
 MAX_PURPOSE_CHARACTERS = 200
 
 
-def site_of(context: typer.Context, after: str) -> Site | None:
+def _site_of(context: typer.Context, after: str) -> Site | None:
     """The site, where one is named."""
     from strongroom.site import Site
 
@@ -49,7 +49,6 @@ def door_of(
     signers: list[Path] | None = None,
     passphrase_file: Path | None = None,
     purpose: str = "",
-    quiet: bool = False,
 ) -> Iterator[Door]:
     """The door of the site that is named, with the keys and signers that are named beside.
 
@@ -64,8 +63,7 @@ def door_of(
             next="shorten it",
         )
     harden_process()
-    opened = site_of(context, site)
-    notify: Callable[[str], None] = (lambda text: None) if quiet else print_notice
+    opened = _site_of(context, site)
     passphrase = _passphrase(passphrase_file)
     given = [PrivateKey.read(path, passphrase=passphrase(path)) for path in keys or []]
     trusted = [PublicKey.read(path) for path in signers or []]
@@ -76,11 +74,13 @@ def door_of(
                 next="name a site with --site DIR or STRONGROOM_SITE, or --key FILE and --signer FILE",
             )
         own = [one.public for one in given if one.public.kind == "p256"]
-        door = Door(keys=KeyFiles(*given), trusted=[*own, *trusted], signer=own[0] if own else None, notify=notify)
+        door = Door(
+            keys=KeyFiles(*given), trusted=[*own, *trusted], signer=own[0] if own else None, notify=print_notice
+        )
         yield dataclasses.replace(door, purpose=purpose)
         return
     with contextlib.closing(opened):
-        door = opened.door(passphrase=passphrase, notify=notify, purpose=purpose)
+        door = opened.door(passphrase=passphrase, notify=print_notice, purpose=purpose)
         yield dataclasses.replace(door, keys=Keys(KeyFiles(*given), door.keys), trusted=[*door.trusted, *trusted])
 
 
@@ -101,7 +101,7 @@ def recipients_of(context: typer.Context, site: str, names: list[str]) -> list[R
     """Recipients as they were named on the command line. Raises InputError, UsageError."""
     from strongroom.vault import named_recipient
 
-    opened = site_of(context, site)
+    opened = _site_of(context, site)
     if opened is None:
         return [named_recipient(name) for name in names]
     with contextlib.closing(opened):

@@ -162,10 +162,6 @@ class Door:
             raise UsageError(f"{line} has no version left", next=f"see: strongroom vault forget {line}")
         return version
 
-    def recipients_of(self, manifest: Manifest) -> list[Recipient]:
-        """Those that an object is sealed to, to seal more to them. Raises UsageError as `known_all` does."""
-        return self.known_all(manifest.keys[0])
-
     def known_all(self, wraps: Sequence[WrappedKey]) -> list[Recipient]:
         """The recipients of wrapped keys. Raises UsageError where one's public key is not known here."""
         found = [(one.name, self.known(one)) for one in wraps]

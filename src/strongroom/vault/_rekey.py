@@ -118,6 +118,8 @@ def rotate(
         except BaseException:
             work.discard()
             raise
+        finally:
+            slot.drop()
 
 
 def _reseal(
@@ -139,10 +141,20 @@ def _reseal(
                 done += cipher.decrypt_segment_into(part, position, position == last, buffer[done:])
                 position += 1
 
-        made = seal_stream(
-            read, file.length, file.name, root, slot, sealed.manifest.object, size, threads=threads, progress=progress
-        )
-        cipher.forget()
+        try:
+            made = seal_stream(
+                read,
+                file.length,
+                file.name,
+                root,
+                slot,
+                sealed.manifest.object,
+                size,
+                threads=threads,
+                progress=progress,
+            )
+        finally:
+            cipher.forget()
         if digest.hexdigest() != file.digest:
             raise not_as_signed(file)
         return made

@@ -227,8 +227,8 @@ class Work:
         try:
             for folder, _, _ in os.walk(self.object):
                 sync_directory(Path(folder))
-            self._append([_PLACING])
             if replace and self.out.exists():
+                self._append([_PLACING])
                 _exchange(self.object, self.out, self._replaced)
             else:
                 _rename_new(self.object, self.out)
