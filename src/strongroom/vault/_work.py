@@ -2,7 +2,7 @@
 
     .<name>.lock               flock: two commands do not make or change the same thing
     .<name>.<verb>/            mode 0700
-        journal                one JSON line for each thing that is done and durable
+        journal                a checksum and one JSON line for each thing that is done and durable
         object/                becomes <name>
 
 What stands in the journal was made durable before: files first, then their line. What does not is made anew, under new
@@ -20,6 +20,7 @@ import shutil
 import stat
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,7 @@ __all__ = [
     "Work",
     "create_new",
     "exists",
+    "journal_line",
     "locked",
     "make_folders",
     "no_write",
@@ -148,20 +150,22 @@ class Work:
         return lines[1:]
 
     def _read(self) -> list[Any]:
-        """The journal's whole lines; one that a kill cut short is cut off, as was nothing that it would tell of."""
+        """The journal's lines, up to the first that is not what was written; what follows it is cut off."""
         try:
             data = (self.path / "journal").read_bytes()
         except FileNotFoundError:
             return []
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            os.truncate(self.path / "journal", len(whole))
-        try:
-            lines = [msgspec.json.decode(line) for line in whole.splitlines()]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return []
+        lines, good = [], 0
+        for raw in data.split(b"\n")[:-1]:  # what no newline ends was cut short by a kill
+            line = _read_line(raw)
+            if line is None:
+                break
+            lines.append(line)
+            good += len(raw) + 1
+        if good < len(data):
+            os.truncate(self.path / "journal", good)
         # Once it was to be put into place, what lies here may be what was exchanged for it.
-        return [] if _PLACING in lines or not all(isinstance(line, dict) for line in lines) else lines
+        return [] if _PLACING in lines else lines
 
     def restart(self, head: Any) -> None:
         """Throws away what was done before, and begins anew. Raises StrongroomError."""
@@ -213,7 +217,7 @@ class Work:
                 raise no_write(self.path, error) from error
 
     def _append(self, lines: Sequence[Any]) -> None:
-        data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+        data = b"".join(map(journal_line, lines))
         done = 0
         while done < len(data):
             done += os.write(self._journal, data[done:])
@@ -251,6 +255,23 @@ class Work:
             os.close(self._journal)
             self._journal = -1
         self._undo.close()
+
+
+def journal_line(line: Any) -> bytes:
+    """A line with its checksum: a damaged one could tell of a key that opens nothing."""
+    body = msgspec.json.encode(line)
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def _read_line(raw: bytes) -> dict[str, Any] | None:
+    checksum, _, body = raw.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(body):
+        return None
+    try:
+        line = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return line if isinstance(line, dict) else None
 
 
 def exists(out: Path) -> UsageError:

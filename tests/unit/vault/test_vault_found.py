@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,7 +271,8 @@ LINES = [
 
 @pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
 @pytest.mark.parametrize("verb", ["sealing", "unsealing"])
-def test_a_journal_that_is_none_is_refused_or_thrown_away(tmp_path: Path, verb: str, line: bytes) -> None:
+@pytest.mark.parametrize("summed", [True, False])
+def test_a_journal_that_is_none_is_refused_or_thrown_away(tmp_path: Path, verb: str, line: bytes, summed: bool) -> None:
     own = room()
     path = sealed_object(tmp_path, own)
     out = tmp_path / "out"
@@ -290,7 +292,7 @@ def test_a_journal_that_is_none_is_refused_or_thrown_away(tmp_path: Path, verb: 
 
     in_a_child(killed)
     with (work / "journal").open("ab") as journal:
-        journal.write(line + b"\n")
+        journal.write((b"%08x %s\n" % (zlib.crc32(line), line)) if summed else line + b"\n")
     try:
         again()
     except StrongroomError:
@@ -320,15 +322,43 @@ def test_a_journal_with_a_damaged_line_of_a_file_is_refused_or_that_file_is_seal
 
     assert in_a_child(killed) == -signal.SIGKILL
     journal = tmp_path / ".out.sealing" / "journal"
-    lines = [json.loads(line) for line in journal.read_bytes().splitlines()]
+    lines = [json.loads(line.partition(b" ")[2]) for line in journal.read_bytes().splitlines()]
     for line in lines:
         if "file" in line:
             line["file"][field] = -1 if field == "length" else "no " + line["file"][field]
-    journal.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    journal.write_bytes(b"".join(map(_work.journal_line, lines)))
     try:
         again()
     except StrongroomError:
         return
+    with open_object(out, door=own.door) as sealed:
+        assert {name: sealed.open(name).read() for name in sealed.names()} == FILES
+
+
+def test_a_journal_with_a_flipped_bit_keeps_what_stands_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flipped bit of a wrapped key would give an object that is signed and never opens."""
+    own = room()
+    source, out = write_files(tmp_path / "model"), tmp_path / "out"
+    monkeypatch.setattr(_work, "BATCH_FILES", 1)
+
+    def again() -> int:
+        sources = find_sources([source])
+        return seal(sources, out, own.door.recipients, own.door, segment_length=SEGMENT, threads=1).continued
+
+    def killed() -> None:
+        _work.Work.place = lambda *words, **options: die()  # type: ignore[assignment, method-assign]
+        again()
+
+    assert in_a_child(killed) == -signal.SIGKILL
+    journal = tmp_path / ".out.sealing" / "journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    files = [number for number, line in enumerate(lines) if b'"file"' in line]
+    at = lines[files[2]].index(b'"wrapped":"') + 20
+    lines[files[2]] = lines[files[2]][:at] + bytes([lines[files[2]][at] ^ 1]) + lines[files[2]][at + 1 :]
+    journal.write_bytes(b"".join(lines))
+    assert again() == 2
     with open_object(out, door=own.door) as sealed:
         assert {name: sealed.open(name).read() for name in sealed.names()} == FILES
 
