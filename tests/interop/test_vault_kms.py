@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import boto3
 import pytest
 
 from strongroom.core.errors import IntegrityError, RefusedError, StrongroomError
@@ -19,7 +20,6 @@ CONTEXT = b"strongroom.sealed/1 obj_1 acme/model:v1"
 @pytest.fixture
 def kms(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A client of moto's KMS; the environment leads boto3 there too."""
-    boto3 = pytest.importorskip("boto3")
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pkcs11
 import pytest
 
 from strongroom.core.errors import IntegrityError, RefusedError, StrongroomError
@@ -21,8 +22,6 @@ from strongroom.vault import _pkcs11_token
 from strongroom.vault._pkcs11 import Pkcs11, Pkcs11Recipient, create_pkcs11_key
 
 from ..conftest import missing
-
-pkcs11 = pytest.importorskip("pkcs11")
 
 MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
 PIN = "pin-7418529630"

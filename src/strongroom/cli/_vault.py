@@ -20,7 +20,7 @@ from ._output import moving, print_error, print_facts, print_json, print_notice,
 from ._vault_door import KeyFiles, Purpose, Signers, door_of, recipients_of
 
 if TYPE_CHECKING:
-    from strongroom.vault import Door, Manifest, Recipient, SealedObject, Signed, Source
+    from strongroom.vault import Door, Manifest, Recipient, Sealed, SealedObject, Signed, Source
 
 __all__ = ["vault"]
 
@@ -65,19 +65,13 @@ def seal_paths(
 
     if name:
         check_asset_name(name)
-    if remove_source and (follow_links or force):
-        other = "--follow-links" if follow_links else "--force"
-        why = "what links lead to is not removed" if follow_links else "the object at OUT may be the only copy of some"
-        raise UsageError(why, where="--remove-source", next=f"leave {other} out")
+    if remove_source:
+        _check_removing(follow_links, force)
     named = recipients_of(context, site, to or [])
     with door_of(context, site, keys=key, passphrase_file=passphrase_file, purpose=purpose) as door:
         recipients = _with_recovery(named or list(door.recipients), door, recovery)
-        if remove_source and not any(door.keys.holds(one.key) for one in recipients):
-            raise UsageError(
-                "no key that could open it is held here, so the copy could not be proved",
-                where="--remove-source",
-                next="seal to a key of the site too, or leave it out",
-            )
+        if remove_source:
+            _check_provable(recipients, door)
         sources = find_sources(paths, follow_links=follow_links, out=out)
         if remove_source and is_sealed_object(out):
             _finish_removing(sources, out, door, threads, json=json)
@@ -94,25 +88,43 @@ def seal_paths(
         if remove_source:
             _remove(sources, out, door, threads)
     warn_of_one([one.name for one in recipients])
-    facts = facts_of(sealed.signed, out) | {
-        "continued": sealed.continued,
-        "removed": len(sources) if remove_source else 0,
-    }
-    if json:
-        print_json(facts | {"seconds": round(seconds, 3)})
-        return
+    _tell_sealed(sealed, out, seconds, len(sources) if remove_source else 0, json=json)
+
+
+def _check_removing(follow_links: bool, force: bool) -> None:
+    """Raises UsageError where removing would take more than was sealed, or the copy of what was removed before."""
+    if follow_links or force:
+        other = "--follow-links" if follow_links else "--force"
+        why = "what links lead to is not removed" if follow_links else "the object at OUT may be the only copy of some"
+        raise UsageError(why, where="--remove-source", next=f"leave {other} out")
+
+
+def _check_provable(recipients: Sequence[Recipient], door: Door) -> None:
+    if not any(door.keys.holds(one.key) for one in recipients):
+        raise UsageError(
+            "no key that could open it is held here, so the copy could not be proved",
+            where="--remove-source",
+            next="seal to a key of the site too, or leave it out",
+        )
+
+
+def _tell_sealed(sealed: Sealed, out: Path, seconds: float, removed: int, *, json: bool) -> None:
     manifest = sealed.signed.manifest
+    if json:
+        more = {"continued": sealed.continued, "removed": removed, "seconds": round(seconds, 3)}
+        print_json(facts_of(sealed.signed, out) | more)
+        return
     print_facts(
         [
             ("sealed", f"{out}"),
             ("asset", manifest.name or "no name"),
             ("version", manifest.version),
             ("files", f"{len(manifest.files):,}, {_size(manifest.length)}"),
-            ("opens for", ", ".join(one.name for one in recipients)),
+            ("opens for", ", ".join(one.name for one in manifest.keys[0])),
             ("signed by", sealed.signed.signer.name),
             ("rate", f"{manifest.length / 1e6 / max(seconds, 1e-3):,.0f} MB/s"),
             *([("continued", f"{sealed.continued:,} files were sealed before")] if sealed.continued else []),
-            *([("removed", f"{len(sources):,} files, after the copy was proved")] if remove_source else []),
+            *([("removed", f"{removed:,} files, after the copy was proved")] if removed else []),
         ]
     )
 

@@ -9,12 +9,11 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 from strongroom.core.errors import IntegrityError, RefusedError, StrongroomError, UsageError
 from strongroom.vault._aws_kms import MAX_CONTEXT_BYTES, MAX_WRAPPED_BYTES, AwsKms, AwsKmsRecipient, check_arn
-
-boto3 = pytest.importorskip("boto3")
 
 ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 ARN = f"arn:aws:kms:eu-west-1:111122223333:key/{ID}"

@@ -27,8 +27,6 @@ from strongroom.vault._pkcs11 import (
 )
 from strongroom.vault._pkcs11_token import WRAPPED_BYTES
 
-pkcs11 = pytest.importorskip("pkcs11")
-
 PIN = "pin-7418529630"
 MODULE = "/nonexistent/module.so"
 KEY = "pkcs11:token=hsm;object=models"
