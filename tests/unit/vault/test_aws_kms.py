@@ -247,7 +247,8 @@ def test_a_kms_that_does_not_answer_is_an_error_and_nothing_is_logged(
     # The same by hand: what there would be to read.
     from botocore.config import Config
 
-    client = boto3.client(
+    # In a session of its own: boto3's common one keeps the credentials of whoever came first.
+    client = boto3.Session().client(
         "kms", "eu-west-1", endpoint_url="http://127.0.0.1:9", config=Config(retries={"total_max_attempts": 1})
     )
     with pytest.raises(Exception, match="Could not connect"):
