@@ -159,3 +159,30 @@ def test_a_killed_worker_is_a_clear_error_and_the_same_command_completes(site: P
     out, err = hunt.communicate(timeout=60)
     assert (hunt.returncode, json.loads(out)["exchanges"]) == (0, RECORDS), err
     assert len(set(keys(site))) == len(keys(site)) == RECORDS
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_in_a_query_is_no_mistake_of_ours(sent: signal.Signals, tmp_path: Path) -> None:
+    """DuckDB tells it as a RuntimeError, or as what its call of Python failed with."""
+    query = "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"
+    code = f"""
+import sys, duckdb
+from strongroom.cli import app, main
+
+@app.command("ask")
+def ask():
+    connection = duckdb.connect()
+    print("asking", flush=True)
+    connection.sql({query!r}).to_arrow_table()
+
+sys.exit(main())
+"""
+    asking = subprocess.Popen(
+        [sys.executable, "-c", code, "ask"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert asking.stdout is not None
+    assert asking.stdout.readline() == b"asking\n"
+    time.sleep(0.5)
+    asking.send_signal(sent)
+    _, err = asking.communicate(timeout=30)
+    assert (asking.returncode, err) == (130, b"interrupted\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -76,8 +77,7 @@ app.add_typer(vault, name="vault")
 def main() -> int:
     """Runs the command line and returns the exit code (design.md, "Command line")."""
     json = "--json" in sys.argv[1:]
-    # A service manager's stop is a Ctrl-C: finish the commit under way, leave the rest for the next run.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asked_to_stop = _hear()
     try:
         code = int(app(standalone_mode=False) or 0)
         return _interrupted() if code == INTERRUPTED else code  # Typer makes this code of a Ctrl-C itself
@@ -92,7 +92,25 @@ def main() -> int:
     except (KeyboardInterrupt, typer.Abort) as error:
         return _interrupted(str(error)) if isinstance(error, Interrupted) else _interrupted()
     except Exception as error:
-        return _our_fault(error)
+        # A KeyboardInterrupt that is raised while DuckDB calls Python comes back as an error of DuckDB's.
+        return _interrupted() if asked_to_stop else _our_fault(error)
+
+
+def _hear() -> list[int]:
+    """The signals that asked to stop, as they come; each is a KeyboardInterrupt too.
+
+    A service manager's stop is a Ctrl-C: finish the commit under way, leave the rest for the next run.
+    """
+    heard: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started us wants none
+        signal.signal(signal.SIGINT, stop)
+    return heard
 
 
 def _interrupted(text: str = "") -> int:
