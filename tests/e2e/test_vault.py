@@ -237,7 +237,7 @@ def test_the_source_goes_once_the_copy_is_proved(run: Run) -> None:
     assert contents(Path("plain/model")) == {}
     run("vault", "unseal", "m", "-o", "out", "--site", "S")
     assert contents(Path("out")) == before
-    assert [action for action, _, _ in recorded(run)] == ["seal", "open", "open"]
+    assert [action for action, _, _ in recorded(run)] == ["Seal", "OpenWeights", "ExportWeights"]
 
 
 def test_the_recovery_key_is_a_recipient_unless_it_is_left_out(run: Run) -> None:
@@ -285,9 +285,9 @@ def test_recipients_come_and_go_without_touching_the_data(run: Run) -> None:
     run("vault", "unseal", "copy", "-o", "out", "--force", *as_ally)  # as the notice says
     last = run("vault", "rekey", "m", "--remove", added.json["recipients"][1]["key"], "--site", "S")
     assert "warning: site alone can open it" in last.stderr
-    assert [action for action, _, _ in recorded(run)] == ["seal", "rekey", "rekey", "rekey"]
+    assert [action for action, _, _ in recorded(run)] == ["Seal", "Rekey", "Rekey", "Rekey"]
     assert recorded(run)[1][2].startswith("adds ally (mlkem768-x25519:")
-    assert recorded(run)[2][2] == "removes ally"
+    assert recorded(run)[2][2].startswith("removes ally; permitted: ")
 
 
 def test_rotating_encrypts_all_data_under_new_keys(run: Run) -> None:
@@ -326,7 +326,7 @@ def test_an_ally_without_a_site_opens_with_a_key_and_a_signer_and_is_told_what_t
     own = key(run, "own", "p256")
     back = run("vault", "seal", "out", "-o", "back", "--key", f"{own}.key", "--to", f"{path}.pub", "--json")
     assert back.json["signer"]["name"] == "own"
-    assert "not recorded: seal of sealed/" in back.stderr
+    assert "not recorded: Seal of sealed/" in back.stderr
     run("vault", "unseal", "back", "-o", "out/back", "--key", f"{path}.key", "--key", f"{own}.key")
     assert contents(Path("out/back")) == contents(Path("plain/model"))
 
@@ -338,9 +338,13 @@ def test_another_site_opens_what_a_signer_sealed_once_it_knows_the_signer(run: R
     words = ("vault", "unseal", "m", "-o", "out", "--site", "T", "--json")
     assert run(*words, code=4).error["code"] == "refused"
     run("vault", "keys", "add", signer(run), "--name", "acme", "--site", "T")
+    assert "no policy permits ExportWeights of acme/model:v1" in run(*words, code=4).error["message"]
+    run("grant", "add", local_principal(), "ExportWeights", "acme/model", "--site", "T")
     assert run(*words).json["files"] == 3
     asked = run("ledger", "ask", "acme/model", "--site", "T", "--json").json["answers"]
-    assert [(one["action"], one["asset"]) for one in asked] == [("open", "acme/model:v1")]
+    assert [(one["action"], one["asset"], one["outcome"]) for one in asked] == [
+        ("ExportWeights", "acme/model:v1", outcome) for outcome in ("refused", "allowed")
+    ]
 
 
 def test_a_site_refuses_a_version_below_the_highest_that_it_saw(run: Run) -> None:
@@ -389,8 +393,8 @@ def test_what_is_done_is_on_record_with_its_asset_and_persons_as_digests(run: Ru
 def test_a_site_without_a_ledger_says_that_nothing_is_recorded(run: Run) -> None:
     Site.create(Path("T"))
     done = run("vault", "seal", "plain/model", "-o", "m", "--site", "T", "--json")
-    assert done.stderr.startswith(f"not recorded: seal of sealed/{done.json['object']}; name a site with a ledger")
-    assert "not recorded: open" in run("vault", "unseal", "m", "-o", "out", "--site", "T").stderr
+    assert done.stderr.startswith(f"not recorded: Seal of sealed/{done.json['object']}; name a site with a ledger")
+    assert "not recorded: ExportWeights" in run("vault", "unseal", "m", "-o", "out", "--site", "T").stderr
 
 
 def test_while_the_site_is_served_records_go_through_it(run: Run, tmp_path: Path, environment: dict[str, str]) -> None:
@@ -401,5 +405,5 @@ def test_while_the_site_is_served_records_go_through_it(run: Run, tmp_path: Path
         assert served.stop() == 0
         assert served.events()[-1]["entries"] == 3
     assert [(action, asset) for action, asset, _ in recorded(run)] == [
-        (action, "acme/model:v1") for action in ("seal", "open", "rekey")
+        (action, "acme/model:v1") for action in ("Seal", "ExportWeights", "Rekey")
     ]

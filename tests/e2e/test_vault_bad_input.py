@@ -224,7 +224,7 @@ def test_objects_and_places_that_cannot_be_used(run: Run, line: str, code: int, 
 def test_wrong_use_is_found_before_an_opening_is_on_record(run: Run, line: str) -> None:
     run("vault", "seal", "plain/model", "-o", "sealed", "--site", "S")
     run(*line.split(), "--site", "S", code=(2, 3))
-    assert [action for action, _, _ in recorded(run)] == ["seal"]
+    assert [action for action, _, _ in recorded(run)] == ["Seal"]
 
 
 def test_an_object_of_somebody_else_is_not_opened(run: Run) -> None:

@@ -45,7 +45,7 @@ def test_a_manifest_that_is_none_or_was_changed(run: Run, change: Callable[[byte
     Path("m/model.sig").write_bytes(change(Path("m/model.sig").read_bytes()))
     for line in ("vault info m", "vault check m --quick", "vault unseal m -o out", "vault rekey m --remove site"):
         refused(run, line, 5, "m/model.sig")
-    assert [action for action, _, _ in recorded(run)] == ["seal"]
+    assert [action for action, _, _ in recorded(run)] == ["Seal"]
 
 
 def test_a_manifest_that_is_too_large_or_no_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

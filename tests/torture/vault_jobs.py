@@ -210,7 +210,7 @@ class OfObject(Job):
 
 class Rekey(OfObject):
     def run(self) -> None:
-        with open_object(self.out, door=self.door, action="rekey") as sealed:
+        with open_object(self.out, door=self.door, action="Rekey") as sealed:
             rekey(sealed, self.door, add=[self.shop.ally.public], remove=["recovery"])
 
     def state(self) -> str:
@@ -230,7 +230,7 @@ class Rotate(OfObject):
         return self.base / ".m.sealed.rotating"
 
     def run(self) -> None:
-        with open_object(self.out, door=self.door, action="rekey") as sealed:
+        with open_object(self.out, door=self.door, action="Rekey") as sealed:
             rotate(sealed, [self.shop.own.site.public], self.door, threads=self.threads)
 
     def state(self) -> str:

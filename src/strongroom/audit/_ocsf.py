@@ -120,7 +120,7 @@ def api_activity(body: dict[str, Any], *, index: int | None = None, log: str = "
     `index` and `log` say where it stands: its number in the ledger, and the ledger's origin. Raises RecordError
     for a body without a readable time, without which there is no event.
 
-    >>> event = api_activity({"time": "2026-11-01T09:30:00.123Z", "action": "open", "outcome": "refused"})
+    >>> event = api_activity({"time": "2026-11-01T09:30:00.123Z", "action": "OpenWeights", "outcome": "refused"})
     >>> event["type_uid"], event["activity_name"], event["status_id"], event["time"]
     (600302, 'Read', 2, 1793525400123)
     """

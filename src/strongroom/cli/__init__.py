@@ -18,11 +18,14 @@ from ._demo import demo
 from ._export import export as _store_export  # noqa: F401 - adds its command to `store`
 from ._findings import explain, finding
 from ._hunt import hunt
+from ._leases import lease
 from ._ledger import Interrupted, ledger
 from ._ledger_ask import writer as _writer  # noqa: F401 - adds its commands to `ledger`
 from ._ledger_proofs import SPLIT as _SPLIT  # noqa: F401 - adds its commands to `ledger`
 from ._options import SiteOption
 from ._output import print_error
+from ._policy import policy
+from ._principals import grant, principal
 from ._serve import serve
 from ._site import init, store
 from ._vault import vault
@@ -72,6 +75,10 @@ app.add_typer(store, name="store")
 app.command("serve")(serve)
 app.add_typer(ledger, name="ledger")
 app.add_typer(vault, name="vault")
+app.add_typer(principal, name="principal")
+app.add_typer(grant, name="grant")
+app.add_typer(lease, name="lease")
+app.add_typer(policy, name="policy")
 
 
 def main() -> int:

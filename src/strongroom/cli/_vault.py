@@ -17,7 +17,7 @@ from ._ledger import Interrupted
 from ._logs import PassphraseFile
 from ._options import Json, SiteOption
 from ._output import moving, print_error, print_facts, print_json, print_notice, print_table
-from ._vault_door import KeyFiles, Purpose, Signers, door_of, recipients_of
+from ._vault_door import KeyFiles, Lease, Purpose, Signers, door_of, recipients_of
 
 if TYPE_CHECKING:
     from strongroom.vault import Door, Manifest, Recipient, Sealed, SealedObject, Signed, Source
@@ -177,6 +177,7 @@ def unseal_object(
     signer: Signers = None,
     passphrase_file: PassphraseFile = None,
     purpose: Purpose = "",
+    lease: Lease = "",
     site: SiteOption = "",
     json: Json = False,
 ) -> None:
@@ -190,8 +191,10 @@ def unseal_object(
         check_place(object, [one.name for one in manifest.files], out, replace=force)
 
     with (
-        door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose) as door,
-        open_object(object, name=name, door=door, before=before) as sealed,
+        door_of(
+            context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose, lease=lease
+        ) as door,
+        open_object(object, name=name, door=door, action="ExportWeights", before=before) as sealed,
     ):
         length = sum(sealed.length(name) for name in names or sealed.names())
         count = len(names or sealed.names())
@@ -315,6 +318,7 @@ def mount_object(
     signer: Signers = None,
     passphrase_file: PassphraseFile = None,
     purpose: Purpose = "",
+    lease: Lease = "",
     site: SiteOption = "",
 ) -> None:
     """Show a sealed object as a read-only directory of plain files, until Ctrl-C (Linux, FUSE)."""
@@ -324,7 +328,9 @@ def mount_object(
         check_mount_point(at)
 
     with (
-        door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose) as door,
+        door_of(
+            context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose, lease=lease
+        ) as door,
         open_object(object, name=name, door=door, before=before) as sealed,
     ):
         mount(

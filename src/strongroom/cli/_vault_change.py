@@ -54,7 +54,7 @@ def rekey_object(
         open_object(
             object,
             door=door,
-            action="rekey",
+            action="Rekey",
             reason=reason,
             before=lambda manifest: check_change(manifest, added, removed),
         ) as sealed,
@@ -102,7 +102,7 @@ def forget(
         known = opened.state.highest_version(name)
         if known is None:
             raise InputError(f"no version of '{name}' is on record", next="see: strongroom vault info OBJECT")
-        door.permit("forget", name, length=0, reason=f"version {known[0]}, signed by {known[2]}")
+        door.permit("Administer", name, length=0, reason=f"forgets version {known[0]}, signed by {known[2]}")
         opened.state.forget_versions(name)
     opened.close()
     if json:

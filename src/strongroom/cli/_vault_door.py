@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from strongroom.core.errors import UsageError
+from strongroom.core.ids import check_id
 
 from ._logs import read_passphrase
 from ._options import given_site
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from strongroom.site import Site
     from strongroom.vault import Door, Recipient
 
-__all__ = ["KeyFiles", "Purpose", "Signers", "door_of", "recipients_of"]
+__all__ = ["KeyFiles", "Lease", "Purpose", "Signers", "check_purpose", "door_of", "passphrases", "recipients_of"]
 
 KeyFiles = Annotated[
     list[Path] | None,
@@ -30,6 +31,7 @@ Signers = Annotated[
     list[Path] | None, typer.Option("--signer", metavar="FILE", help="Believe this signer too (NAME.pub); repeat it.")
 ]
 Purpose = Annotated[str, typer.Option("--purpose", metavar="TEXT", help="What for; goes on record.")]
+Lease = Annotated[str, typer.Option("--lease", metavar="LEASE", help="Under this lease: lse_….")]
 MAX_PURPOSE_CHARACTERS = 200
 
 
@@ -49,6 +51,7 @@ def door_of(
     signers: list[Path] | None = None,
     passphrase_file: Path | None = None,
     purpose: str = "",
+    lease: str = "",
 ) -> Iterator[Door]:
     """The door of the site that is named, with the keys and signers that are named beside.
 
@@ -56,15 +59,12 @@ def door_of(
     """
     from strongroom.vault import Door, KeyFiles, Keys, PrivateKey, PublicKey, harden_process
 
-    if len(purpose) > MAX_PURPOSE_CHARACTERS or not purpose.isprintable():
-        raise UsageError(
-            f"a purpose is one line of at most {MAX_PURPOSE_CHARACTERS} characters",
-            where="--purpose",
-            next="shorten it",
-        )
+    check_purpose(purpose)
+    if lease:
+        check_id(lease)
     harden_process()
     opened = _site_of(context, site)
-    passphrase = _passphrase(passphrase_file)
+    passphrase = passphrases(passphrase_file)
     given = [PrivateKey.read(path, passphrase=passphrase(path)) for path in keys or []]
     trusted = [PublicKey.read(path) for path in signers or []]
     if opened is None:
@@ -80,11 +80,21 @@ def door_of(
         yield dataclasses.replace(door, purpose=purpose)
         return
     with contextlib.closing(opened):
-        door = opened.door(passphrase=passphrase, notify=print_notice, purpose=purpose)
+        door = opened.door(passphrase=passphrase, notify=print_notice, purpose=purpose, lease=lease)
         yield dataclasses.replace(door, keys=Keys(KeyFiles(*given), door.keys), trusted=[*door.trusted, *trusted])
 
 
-def _passphrase(file: Path | None) -> Callable[[Path], str]:
+def check_purpose(text: str) -> None:
+    """Raises UsageError for what cannot go on record as one."""
+    if len(text) > MAX_PURPOSE_CHARACTERS or not text.isprintable():
+        raise UsageError(
+            f"a purpose is one line of at most {MAX_PURPOSE_CHARACTERS} characters",
+            where="--purpose",
+            next="shorten it",
+        )
+
+
+def passphrases(file: Path | None) -> Callable[[Path], str]:
     """Asks once: a site's keys are sealed with one passphrase."""
     known: list[str] = []
 

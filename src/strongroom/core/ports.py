@@ -1,7 +1,7 @@
 """The Protocols through which mechanisms meet without importing each other.
 
 The ledger is a `Recorder`; its key files are a `Signer`, the part of a `KeyStore` that it needs. The vault's key files
-are a whole `KeyStore`, until the key service is. Nothing implements `Authorizer` yet: the policy engine will.
+are a whole `KeyStore`, until the key service is. `access.Access` is the `Authorizer`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ class Recorder(Protocol):
 class Authorizer(Protocol):
     """Decides."""
 
-    def authorize(self, request: AccessEvent) -> AccessEvent:
-        """Returns the event with its outcome `allowed` and the deciding policies. Raises RefusedError."""
+    def authorize(self, request: AccessEvent, *, object: str = "") -> AccessEvent:
+        """Returns the event as it is on record: `allowed`, with its lease and the deciding policies.
+
+        `object` is the id of the sealed object that it is about. Raises RefusedError, or StrongroomError where it could
+        not be put on record; then nothing may be released.
+        """
         ...
 
 

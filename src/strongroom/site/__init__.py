@@ -14,6 +14,5 @@ __all__ = [
     "Configuration",
     "Site",
     "own_door",
-    "recipient_of",
     "temporary_site",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,15 @@ from typing import Any
 from ..core.errors import UsageError
 from ..ledger import COSIGNATURE, Settings, VerifierKey, WitnessAddress
 
-__all__ = ["CONFIGURATION", "Configuration", "StoreSettings", "VaultSettings", "read_configuration", "template"]
+__all__ = [
+    "CONFIGURATION",
+    "Configuration",
+    "PolicySettings",
+    "StoreSettings",
+    "VaultSettings",
+    "read_configuration",
+    "template",
+]
 
 CONFIGURATION = {
     "version": "1: the version of this file",
@@ -25,6 +34,8 @@ CONFIGURATION = {
     "ledger.quorum": "how many of the witnesses must have cosigned; all, without it",
     "ledger.copy": "a directory elsewhere that keeps checkpoints",
     "ledger.git": "a git remote that keeps checkpoints",
+    "policy.mode": "enforce (the default), shadow: decide and record, refuse nothing; off: anybody with the files may",
+    "policy.host": "what stands behind the @ in the names of this machine's users; this machine's name without it",
     "vault.aws_kms": "a list of ARNs: the AWS KMS keys that may be asked to open sealed objects (extra `aws`)",
     "vault.pkcs11.module": "the library of a PKCS#11 token (extra `pkcs11`)",
     "vault.pkcs11.keys": "a list of pkcs11: URIs: the token's keys that may be asked to open sealed objects",
@@ -32,6 +43,7 @@ CONFIGURATION = {
 }
 MAX_WITNESSES = 16
 ENGINES = ("duckdb", "spark")
+MODES = ("enforce", "shadow", "off")
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,14 @@ class StoreSettings:
     engine: str = "duckdb"
     spark_master: str = "local[*]"
     spark_options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """What becomes of a decision, and how this machine's users are called."""
+
+    mode: str = "enforce"
+    host: str = field(default_factory=lambda: socket.gethostname() or "localhost")
 
 
 @dataclass(frozen=True)
@@ -60,11 +80,13 @@ class Configuration:
     keep_text: bool = False
     store: StoreSettings = field(default_factory=StoreSettings)
     ledger: Settings = field(default_factory=Settings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
     vault: VaultSettings = field(default_factory=VaultSettings)
 
 
 def template(keep_text: bool, storage: str = "") -> str:
     """The file that `init` writes."""
+    host = PolicySettings().host
     place = f"storage = {_quoted(storage)}\n" if storage else '# storage = "s3://bucket/prefix"\n'
     return (
         "# Strongroom's configuration; docs/configuration.md describes each key.\n"
@@ -85,6 +107,10 @@ def template(keep_text: bool, storage: str = "") -> str:
         "# [[ledger.witness]]\n"
         '# url = "https://witness.example.com"\n'
         '# key = "witness.example.com+…"\n\n'
+        "# Who may do what is decided by the site's policies (docs/policy.md): enforce, shadow, or off.\n"
+        "[policy]\n"
+        'mode = "enforce"\n'
+        f"host = {_quoted(host)}\n\n"
         "# Who beside the key files in keys/vault may be asked to open sealed objects (docs/vault.md).\n"
         "# [vault]\n"
         '# aws_kms = ["arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"]\n'
@@ -114,6 +140,7 @@ def read_configuration(text: bytes, path: Path) -> Configuration:
         keep_text=keep_text,
         store=_store(values.get("store", {}), where),
         ledger=_ledger(values.get("ledger", {}), where),
+        policy=_policy(values.get("policy", {}), where),
         vault=_vault(values.get("vault", {}), where),
     )
 
@@ -165,6 +192,17 @@ def _ledger(values: Any, where: str) -> Settings:
         copy=values.get("copy", ""),
         git=values.get("git", ""),
     )
+
+
+def _policy(values: Any, where: str) -> PolicySettings:
+    _check_keys(values, "policy.", where)
+    known = PolicySettings()
+    mode, host = values.get("mode", known.mode), values.get("host", known.host)
+    if mode not in MODES:
+        raise UsageError(f"policy.mode must be one of {', '.join(MODES)}", where=where)
+    if not isinstance(host, str) or not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?", host):
+        raise UsageError("policy.host must be a host's name", where=where)
+    return PolicySettings(mode, host)
 
 
 def _vault(values: Any, where: str) -> VaultSettings:

@@ -10,9 +10,11 @@ test whether a guessed text was sent, so it belongs where secrets belong.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import os
+import pwd
 import random
 import secrets
 import socket
@@ -21,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -29,10 +31,11 @@ from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomEr
 from ._configuration import Configuration, read_configuration, template
 
 if TYPE_CHECKING:
+    from ..access import Access
     from ..audit import Subjects
     from ..core.records import Entry
     from ..ledger import Home, RemoteRecorder, Sequencer
-    from ..state import State
+    from ..state import State, Transaction
     from ..store import Store
     from ..vault import Door, Recipient
 
@@ -42,6 +45,7 @@ ENVIRONMENT = {"STRONGROOM_SITE": "the site's directory where --site is not give
 OWN_WRITER = "strongroom"
 """The writer that the site's own commands are; its token lies in keys/writer.token."""
 _KEY_BYTES = 32
+T = TypeVar("T")
 RECORD_SECONDS = 20.0
 """How long an event waits for other commands of the site to be done with the ledger."""
 
@@ -86,10 +90,12 @@ class Site:
             raise StrongroomError(
                 f"the site cannot be made: {error.strerror}", where=str(path), next="check space and permissions"
             ) from error
+        from ._access import make_owner
         from ._vault import make_keys
 
         site = cls.open(path)
         make_keys(site.vault_keys, passphrase=passphrase)
+        make_owner(site, passphrase=passphrase)
         if origin:
             site.make_ledger(origin, passphrase=passphrase)
         return site
@@ -159,15 +165,17 @@ class Site:
         passphrase: Callable[[Path], str] = lambda path: "",
         notify: Callable[[str], None] = lambda text: None,
         purpose: str = "",
+        lease: str = "",
     ) -> Door:
-        """Through which sealed objects are made and opened: with this site's keys, on record in its ledger.
+        """Through which sealed objects are made and opened: with this site's keys, as its policies decide, on record
+        in its ledger.
 
-        `passphrase` opens a key file. Raises InputError, UsageError.
+        `passphrase` opens a key file; `lease` is the id of one that was asked for. Raises InputError, UsageError.
         """
         from ..vault import KeyFolder
         from ._vault import door
 
-        return door(
+        made = door(
             KeyFolder(self.vault_keys, passphrase),
             self.configuration.vault,
             self.path,
@@ -176,6 +184,61 @@ class Site:
             notify=notify,
             purpose=purpose,
         )
+        authorizer = None
+        if self.configuration.policy.mode != "off":
+            authorizer = self.access(passphrase=passphrase, notify=notify)
+        return dataclasses.replace(made, authorizer=authorizer, principal=self.local_principal, lease=lease)
+
+    def access(
+        self,
+        *,
+        passphrase: Callable[[Path], str] = lambda path: "",
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> Access:
+        """Decides as this site's policies say, and puts it on record."""
+        from ._access import access
+
+        recorder = _OwnRecorder(self, passphrase) if self.ledger.exists else _NoRecorder(notify)
+        return access(self, recorder, passphrase, notify)
+
+    def administer(
+        self,
+        change: dict[str, Any],
+        apply: Callable[[Transaction], T],
+        *,
+        passphrase: Callable[[Path], str] = lambda path: "",
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> T:
+        """Makes a change to who may do what, after it was permitted and put on record. See `administer`."""
+        from ._access import administer
+
+        return administer(self, change, apply, passphrase=passphrase, notify=notify)
+
+    def publish_policies(
+        self,
+        text: str,
+        *,
+        passphrase: Callable[[Path], str] = lambda path: "",
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> int:
+        """Signs a set of policies, puts it on record and into force. Returns its version. See `publish_policies`."""
+        from ._access import publish_policies
+
+        return publish_policies(self, text, passphrase=passphrase, notify=notify)
+
+    @property
+    def name(self) -> str:
+        """What people who sign for this site name it by: its ledger's origin."""
+        return self.ledger.keys()[0].name if self.ledger.exists else "local"
+
+    @property
+    def local_principal(self) -> str:
+        """The user of the operating system, as this site names it; the environment is not asked."""
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            user = str(os.getuid())
+        return f"{user}@{self.configuration.policy.host}"
 
     def recipient(self, text: str) -> Recipient:
         """Somebody to seal to, as people name one. Raises InputError, UsageError."""
@@ -309,6 +372,19 @@ class Site:
         """Closes what is open of the state: then its write-ahead log is gone. It is opened again when it is needed."""
         if "state" in self.__dict__:
             self.state.close()
+
+
+class _NoRecorder:
+    """Of a site without a ledger: nothing is on record, and whoever asks is told so."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+
+    def append(self, entry: Entry) -> int:
+        """See `Recorder`."""
+        what = f"{entry.body['action']} of {entry.body['asset']}"
+        self._notify(f"not recorded: {what}; name a site with a ledger to have it on record")
+        return -1
 
 
 class _OwnRecorder:

@@ -18,6 +18,7 @@ freed blocks of the disk) are outside its reach.
 """
 
 from ._assets import MAX_ASSETS, AssetsTaken
-from ._state import State, Writer
+from ._policy_sets import PolicySet
+from ._state import State, Transaction, Writer
 
-__all__ = ["MAX_ASSETS", "AssetsTaken", "State", "Writer"]
+__all__ = ["MAX_ASSETS", "AssetsTaken", "PolicySet", "State", "Transaction", "Writer"]

@@ -62,8 +62,8 @@ def truncate_log(engine: Engine) -> bool:
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Tells errors of the database and of the disk as ours."""
+def told(path: Path, *, own: bool = True) -> Iterator[None]:
+    """Tells errors of the database and of the disk as ours. `own`: nothing but our reading and writing is inside."""
     where = str(path)
     try:
         yield
@@ -72,12 +72,16 @@ def told(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _as_ours(error, where) from error
     except (ValueError, msgspec.MsgspecError) as error:
+        if not own and not isinstance(error, msgspec.MsgspecError):
+            raise
         raise IntegrityError(
             "the state database holds a value that nothing of ours wrote", where=where, next=_RESTORE
         ) from error
     except exc.SQLAlchemyError as error:
         raise StrongroomError(f"the state database cannot be used: {error}", where=where, next="try again") from error
     except OSError as error:
+        if not own:
+            raise
         raise StrongroomError(
             f"the state database cannot be used: {error.strerror}", where=where, next="check space and permissions"
         ) from error

@@ -5,23 +5,26 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import Engine, Row, delete, exc, insert, select
+from sqlalchemy import Connection, Engine, Row, delete, exc, insert, select
 
 from ..core.assets import Asset
 from ..core.clock import Clock, now
 from ..core.errors import IntegrityError, StrongroomError, UsageError
 from ._assets import put_assets, read_assets, remove_asset
 from ._engine import open_engine, told, truncate_log, writing
+from ._leases import Leases
+from ._policy_sets import PolicySets
+from ._principals import Principals
 from ._tables import KEY_BYTES, subject_keys, writers
 from ._versions import forget_versions, highest_version, record_version, reserve_version
 
-__all__ = ["MAX_TYPES", "MAX_TYPE_CHARACTERS", "MAX_UID", "MAX_WRITERS", "State", "Writer"]
+__all__ = ["MAX_TYPES", "MAX_TYPE_CHARACTERS", "MAX_UID", "MAX_WRITERS", "State", "Transaction", "Writer"]
 
 MAX_WRITERS = 1000
 MAX_TYPES = 64
@@ -45,6 +48,20 @@ class Writer(msgspec.Struct, frozen=True):
     """The Unix user that must be at the other end, or None for any."""
     created: int
     """Microseconds since 1970."""
+
+
+class Transaction:
+    """What one transaction reads and changes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.principals = Principals(connection)
+        self.leases = Leases(connection)
+        self.policies = PolicySets(connection)
+
+    def asset(self, name: str) -> Asset | None:
+        """The asset of this name."""
+        return next(iter(read_assets(self._connection, name)), None)
 
 
 class State:
@@ -191,6 +208,13 @@ class State:
         """Takes a sealed object's versions off the record. Returns whether there were any."""
         with told(self.path), writing(self._engine) as connection:
             return forget_versions(connection, line)
+
+    @contextlib.contextmanager
+    def transaction(self, *, write: bool) -> Iterator[Transaction]:
+        """One transaction over what decides who may open what; with `write`, nobody else writes meanwhile."""
+        begin = writing(self._engine) if write else self._engine.connect()
+        with told(self.path, own=False), begin as connection:
+            yield Transaction(connection)
 
     def stamp(self) -> tuple[int, ...]:
         """Changes whenever any process has changed the tables: what was read under the same stamp still holds."""

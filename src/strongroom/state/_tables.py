@@ -8,15 +8,18 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
+    Integer,
     LargeBinary,
     MetaData,
     SmallInteger,
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 __all__ = [
@@ -24,21 +27,33 @@ __all__ = [
     "KEY_BYTES",
     "MAX_NAME_CHARACTERS",
     "REVISIONS",
+    "approvals",
     "asset_places",
     "assets",
+    "grants",
+    "leases",
     "metadata",
+    "policy_sets",
+    "principal_groups",
+    "principals",
+    "releases",
     "sealed_versions",
+    "sealers",
+    "ssh_keys",
     "subject_keys",
     "writers",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every version that this code can read or upgrade, oldest first."""
 HEAD = REVISIONS[-1]
 KEY_BYTES = 32
 HEX_CHARACTERS = 64
 MAX_NAME_CHARACTERS = 64
 ASSET_NAME_CHARACTERS = 255
+PRINCIPAL_NAME_CHARACTERS = 255
+ID_CHARACTERS = 36
+ACTION_CHARACTERS = 32
 
 metadata = MetaData()
 
@@ -107,3 +122,117 @@ sealed_versions = Table(
 )
 """`line`: the asset's name, or `sealed/<object id>`. `version`, `digest`, `signer`: the highest that was seen, 0 for
 none; its signed manifest; whose key signed it. `reserved`: the highest that was given to somebody who signs."""
+
+principals = Table(
+    "principals",
+    metadata,
+    Column("name", String(PRINCIPAL_NAME_CHARACTERS), primary_key=True),
+    Column("version", SmallInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("suspended", Boolean, nullable=False),
+)
+"""Who acts; the columns are the fields of `core.principals.Principal`."""
+
+principal_groups = Table(
+    "principal_groups",
+    metadata,
+    Column(
+        "principal",
+        String(PRINCIPAL_NAME_CHARACTERS),
+        ForeignKey("principals.name", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("name", String(MAX_NAME_CHARACTERS), primary_key=True),
+)
+
+ssh_keys = Table(
+    "ssh_keys",
+    metadata,
+    Column("fingerprint", String(80), primary_key=True),
+    Column(
+        "principal",
+        String(PRINCIPAL_NAME_CHARACTERS),
+        ForeignKey("principals.name", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("public", Text, nullable=False),
+    Column("added", BigInteger, nullable=False),
+)
+"""With which people sign. A key is one person's: the primary key holds that no two approve with the same."""
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("subject", String(PRINCIPAL_NAME_CHARACTERS), primary_key=True),
+    Column("action", String(ACTION_CHARACTERS), primary_key=True),
+    Column("asset", String(ASSET_NAME_CHARACTERS), primary_key=True),
+    Column("expires", BigInteger, nullable=False),
+    Column("given", BigInteger, nullable=False),
+    Column("by", String(PRINCIPAL_NAME_CHARACTERS), nullable=False),
+)
+"""Standing permissions. `subject`: a principal, or `group:NAME`. `asset`: a name, or `org/*`: an organization's."""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("id", String(ID_CHARACTERS), primary_key=True),
+    Column("principal", String(PRINCIPAL_NAME_CHARACTERS), nullable=False, index=True),
+    Column("action", String(ACTION_CHARACTERS), nullable=False),
+    Column("asset", String(ASSET_NAME_CHARACTERS), nullable=False),
+    Column("asset_digest", String(71), nullable=False),
+    Column("purpose", String(200), nullable=False),
+    Column("requested", BigInteger, nullable=False, index=True),
+    Column("seconds", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("entry", BigInteger, nullable=False),
+    CheckConstraint("state IN ('requested', 'pending', 'active', 'used', 'revoked')", name="state_is_known"),
+)
+"""Short, purpose-bound rights to use a key. `expires` is 0 until it is used for the first time; `entry` is the index of
+the ledger's entry that says so, -1 before. What each state means stands at `state.Lease`."""
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", String(ID_CHARACTERS), primary_key=True),
+    Column("lease", String(ID_CHARACTERS), ForeignKey("leases.id"), nullable=False),
+    Column("principal", String(PRINCIPAL_NAME_CHARACTERS), nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("given", BigInteger, nullable=False),
+    UniqueConstraint("lease", "principal", name="one_approval_each"),
+)
+"""One person's signed yes to one lease."""
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("asset", String(ASSET_NAME_CHARACTERS), primary_key=True),
+    Column("principal", String(PRINCIPAL_NAME_CHARACTERS), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+)
+"""What was released, by day (days since 1970, UTC): a key that was released counts as all that it opens."""
+
+sealers = Table(
+    "sealers",
+    metadata,
+    Column("object", String(64), primary_key=True),
+    Column("principal", String(PRINCIPAL_NAME_CHARACTERS), nullable=False),
+)
+"""Who sealed an object, by the object's own id: a name can be taken by the next."""
+
+policy_sets = Table(
+    "policy_sets",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("signer", String(80), nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("by", String(PRINCIPAL_NAME_CHARACTERS), nullable=False),
+    Column("published", BigInteger, nullable=False),
+)
+"""Every set of policies that was published; the highest version is in force."""

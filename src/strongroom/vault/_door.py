@@ -30,12 +30,13 @@ from ._secret import Secret
 __all__ = ["ACTIONS", "ENTRY_POINTS", "Door", "Versions", "local_principal", "own_door"]
 
 ACTIONS = {
-    "seal": "encrypt files for recipients",
-    "open": "have the keys of a sealed object released",
-    "rekey": "change who may open a sealed object",
-    "forget": "forget which versions of an asset were seen",
+    "Seal": "encrypt files for recipients",
+    "OpenWeights": "have the keys of a sealed object released, to read it where it lies; of a dataset: ReadDataset",
+    "ExportWeights": "have them released to make plain files of it",
+    "Rekey": "change who may open a sealed object",
+    "Administer": "forget which versions of an asset were seen",
 }
-"""The Cedar actions of the vault."""
+"""The Cedar actions that the vault asks for."""
 MAX_VERSION = (1 << 53) - 1
 UNNAMED = "sealed/"
 MAX_REASON_CHARACTERS = 1000
@@ -84,18 +85,24 @@ class Door:
     find_recipient: Callable[[str], Recipient | None] = lambda key: None
     """Whose public key has this id, of those that are known beyond `recipients`."""
     authorizer: Authorizer | None = None
+    """Decides, and puts what it decided on record."""
     recorder: Recorder | None = None
+    """Where nobody decides: puts on record what is done."""
     versions: Versions | None = None
     principal: str = field(default_factory=local_principal)
     purpose: str = ""
+    lease: str = ""
+    """The id of a lease that was asked for in advance."""
     notify: Callable[[str], None] = lambda text: None
     """Is told what a person should know, such as that nothing is recorded."""
     clock: Clock = now
 
-    def permit(self, action: str, asset: str, *, length: int, digest: str = "", reason: str = "") -> None:
+    def permit(
+        self, action: str, asset: str, *, length: int, digest: str = "", reason: str = "", object: str = ""
+    ) -> None:
         """Has the action decided and put on record, before any key is used (design.md, security rule 2).
 
-        Raises RefusedError, or what the recorder raises; then no key may be used.
+        `object` is the sealed object's id. Raises RefusedError, or what the recorder raises; then no key may be used.
         """
         time = self.clock()
         event = AccessEvent(
@@ -107,11 +114,13 @@ class Door:
             asset_digest=digest,
             outcome="allowed",
             reason=reason[:MAX_REASON_CHARACTERS],
+            lease=self.lease,
             purpose=self.purpose,
             bytes=min(length, MAX_RECORDED_BYTES),
         )
         if self.authorizer is not None:
-            event = self.authorizer.authorize(event)
+            self.authorizer.authorize(event, object=object)
+            return
         if self.recorder is None:
             self.notify(f"not recorded: {action} of {asset}; name a site with a ledger to have it on record")
             return

@@ -87,7 +87,7 @@ def open_object(
     *,
     name: str = "",
     door: Door | None = None,
-    action: str = "open",
+    action: str = "OpenWeights",
     reason: str = "",
     before: Callable[[Manifest], None] = lambda manifest: None,
 ) -> SealedObject:
@@ -110,7 +110,14 @@ def open_object(
     for wraps in manifest.keys:
         if not door.holds_any(wraps):
             raise door.no_key(wraps)
-    door.permit(action, manifest.line, length=manifest.length, digest=manifest.root_digest, reason=reason)  # 5
+    door.permit(  # 5
+        action,
+        manifest.line,
+        length=manifest.length,
+        digest=manifest.root_digest,
+        reason=reason,
+        object=manifest.object,
+    )
     keys: list[Secret] = []
     try:
         for wraps in manifest.keys:  # 6

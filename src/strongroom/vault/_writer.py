@@ -105,7 +105,7 @@ class SealedWriter:
         try:
             self._work.begin({"writing": self._object})
             asset, reason = self._name or f"sealed/{self._object}", reason_of(self._recipients)
-            self._door.permit("seal", asset, length=0, reason=reason)
+            self._door.permit("Seal", asset, length=0, reason=reason, object=self._object)
             self._slot, self._wraps = new_slot(0, self._recipients, self._object, self._name)
         except BaseException:
             self._work.discard()
@@ -326,7 +326,7 @@ def add_file(root: Path, name: str, *, segment_length: int = SEGMENT_LENGTH, doo
     recipients = door.known_all(manifest.keys[0])
     _remove_stale(root)
     reason = f"adds {name}, {reason_of(recipients)}"
-    door.permit("seal", manifest.line, length=0, digest=manifest.root_digest, reason=reason)
+    door.permit("Seal", manifest.line, length=0, digest=manifest.root_digest, reason=reason)
     slot, wraps = new_slot(0, recipients, manifest.object, manifest.name)
     # Beside the object: what lies in it and in no manifest would make every verifier refuse it.
     path = root.parent / f".{root.name}.{secrets.token_hex(8)}.added"

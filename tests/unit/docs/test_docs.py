@@ -20,9 +20,10 @@ from strongroom.cli import INTERRUPTED, OUR_FAULT, app
 from strongroom.cli._hunt import FOUND
 from strongroom.core import errors
 from strongroom.ingest.readers import MappedReader, builtin_readers, parse_mapping
+from strongroom.policy import ACTIONS, COLUMNS, DEFAULT, Policies
 from strongroom.site import CONFIGURATION, ENVIRONMENT
 from strongroom.store import EXCHANGES
-from strongroom.vault import ACTIONS
+from strongroom.vault import ACTIONS as VAULT_ACTIONS
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
@@ -134,7 +135,19 @@ def test_every_column_that_is_kept_is_on_the_page_about_privacy() -> None:
 
 def test_every_action_of_the_vault_has_its_line() -> None:
     rows = {row[0].strip("`") for row in cells((DOCS / "vault.md").read_text()) if row[0].startswith("`")}
-    assert rows == set(ACTIONS)
+    assert rows == set(VAULT_ACTIONS) <= set(ACTIONS)
+
+
+def test_every_action_policy_and_column_has_its_line() -> None:
+    text = (DOCS / "policy.md").read_text()
+
+    def rows(section: str) -> set[str]:
+        part = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+        return {row[0].strip("`") for row in cells(part) if row[0].startswith("`")}
+
+    assert rows("Actions") == set(ACTIONS)
+    assert rows("Tables") == set(COLUMNS)
+    assert rows("The default policies") == {one.id for one in Policies.parse(DEFAULT.read_text()).policies}
 
 
 def test_every_schema_is_in_the_index_and_linked_from_another_page() -> None:

@@ -47,11 +47,20 @@ def test_every_key_that_the_template_shows_is_known_and_can_be_set() -> None:
     assert (store.engine, store.spark_options) == ("spark", {"spark.executor.memory": "8g"})
     vault = read_configuration(text.encode(), SITE).vault
     assert (len(vault.aws_kms), vault.pkcs11_keys) == (1, ("pkcs11:token=hsm;object=models",))
-    shown = {*values, *(f"{part}.{key}" for part in ("ledger", "store", "vault") for key in values[part])}
-    shown -= {"store", "ledger", "ledger.witness", "vault", "vault.pkcs11"}
+    shown = {*values, *(f"{part}.{key}" for part in ("ledger", "policy", "store", "vault") for key in values[part])}
+    shown -= {"store", "ledger", "policy", "ledger.witness", "vault", "vault.pkcs11"}
     shown |= {f"ledger.witness.{key}" for key in values["ledger"]["witness"][0]}
     shown |= {f"vault.pkcs11.{key}" for key in values["vault"]["pkcs11"]}
     assert shown == set(CONFIGURATION)
+
+
+def test_policies_are_enforced_unless_something_else_is_said() -> None:
+    assert read("").policy.mode == "enforce"
+    chosen = read("[policy]\nmode = 'shadow'\nhost = 'gpu-1.acme.example'").policy
+    assert (chosen.mode, chosen.host) == ("shadow", "gpu-1.acme.example")
+    for text in ("mode = 'on'", "mode = true", "host = ''", "host = 'a b'", "host = 'a@b'", "hosts = 'a'"):
+        with pytest.raises(UsageError, match=r"policy\."):
+            read(f"[policy]\n{text}")
 
 
 def test_the_engine_is_duckdb_unless_another_is_named() -> None:

@@ -95,9 +95,9 @@ def test_an_object_stays_open_when_the_working_directory_changes(
 def test_each_use_is_on_record_before_a_key_is_used(tmp_path: Path) -> None:
     own = room()
     path = sealed_object(tmp_path, own, name="acme/llama:70b")
-    assert own.book.actions == ["seal"]
+    assert own.book.actions == ["Seal"]
     with open_object(path, door=own.door) as sealed:
-        assert own.book.actions == ["seal", "open"]
+        assert own.book.actions == ["Seal", "OpenWeights"]
         opened = event(own.book.entries[-1])
     assert own.door.keys.used == [("unwrap", 2)]  # type: ignore[attr-defined]
     assert (opened.asset, opened.principal, opened.outcome) == ("acme/llama:70b", "ann@host", "allowed")
@@ -151,7 +151,7 @@ def test_a_foreign_signer_does_not_load(tmp_path: Path) -> None:
     door = msgspec_replace(own, trusted=[other.signer.public])
     with pytest.raises(RefusedError, match="not trusted"):
         open_object(path, door=door)
-    assert own.book.actions == ["seal"]
+    assert own.book.actions == ["Seal"]
 
 
 def test_whoever_holds_no_key_does_not_open_it_and_is_told_who_does(tmp_path: Path) -> None:

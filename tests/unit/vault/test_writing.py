@@ -67,7 +67,7 @@ def test_what_is_written_piece_by_piece_opens(tmp_path: Path) -> None:
             "whole": data,
         }
         assert check(sealed.root, sealed.manifest, sealed) == []
-    assert own.book.actions == ["seal", "open"]
+    assert own.book.actions == ["Seal", "OpenWeights"]
     assert left_over(tmp_path) == []
 
 
@@ -400,10 +400,10 @@ def test_fsspec_lists_and_reads_and_opens_an_object_once(tmp_path: Path) -> None
     assert not found.exists(str(tmp_path / "model" / "config.json"))
     assert str(path) in found.ls(str(tmp_path), detail=False)
     assert found.exists(f"sealed:/{path}/{BIG}")  # as `datasets` joins an address
-    assert own.book.actions == ["seal"]
+    assert own.book.actions == ["Seal"]
     assert found.cat(f"sealed://{path}/{BIG}") == FILES[BIG]
     assert found.cat_file(f"{path}/config.json", start=2, end=8) == FILES["config.json"][2:8]
-    assert own.book.actions == ["seal", "open"]
+    assert own.book.actions == ["Seal", "OpenWeights"]
     assert abs(found.modified(f"{path}/{BIG}").timestamp() - time.time()) < 60
     assert found.ukey(f"{path}/{BIG}") != found.ukey(f"{path}/config.json")
     for call in (found.open, found.modified, found.ukey):

@@ -1,0 +1,26 @@
+"""The one order in which anything is opened (design.md, security rule 2).
+
+Invariants: nothing is released before the entry that says so is durable in the ledger; a decision, what it debits and
+the lease that consumes its approvals are one transaction; what was revoked meanwhile is not released.
+"""
+
+from ._facts import RELEASES, REQUEST_DAYS, Approvals
+from ._leases import approve_lease, find_lease, request_lease, revoke_lease
+from ._opening import OPENING_SECONDS, Access, PolicySource
+from ._preview import Difference, differences, preview
+
+__all__ = [
+    "OPENING_SECONDS",
+    "RELEASES",
+    "REQUEST_DAYS",
+    "Access",
+    "Approvals",
+    "Difference",
+    "PolicySource",
+    "approve_lease",
+    "differences",
+    "find_lease",
+    "preview",
+    "request_lease",
+    "revoke_lease",
+]

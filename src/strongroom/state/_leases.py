@@ -1,0 +1,98 @@
+"""Leases, approvals, and what was released."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+from sqlalchemy.exc import IntegrityError as TakenError
+
+from ..core.errors import UsageError
+from ..core.leases import Approval, Lease
+from ._rows import record_of
+from ._tables import approvals, leases, releases, sealers
+
+__all__ = ["Leases"]
+
+_DAY_US = 86_400_000_000
+
+
+class Leases:
+    """Leases, approvals, and what was released: inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put(self, lease: Lease) -> None:
+        """Puts a lease on the list, or changes the one of this id."""
+        columns = msgspec.structs.asdict(lease)
+        if self._connection.execute(update(leases).where(leases.c.id == lease.id).values(columns)).rowcount == 0:
+            self._connection.execute(insert(leases).values(columns))
+
+    def get(self, id: str) -> Lease | None:
+        """The lease of this id, locked until the transaction ends where the database can."""
+        row = self._connection.execute(select(leases).where(leases.c.id == id).with_for_update()).one_or_none()
+        return None if row is None else record_of(row, Lease)
+
+    def all(self, *, principal: str = "", state: str = "", limit: int = 1000) -> list[Lease]:
+        """The newest leases, those of a principal, or in a state."""
+        asked = select(leases).order_by(leases.c.requested.desc(), leases.c.id.desc()).limit(limit)
+        if principal:
+            asked = asked.where(leases.c.principal == principal)
+        if state:
+            asked = asked.where(leases.c.state == state)
+        return [record_of(row, Lease) for row in self._connection.execute(asked)]
+
+    def active(self, principal: str, action: str, asset_digest: str, purpose: str, time_us: int) -> Lease | None:
+        """A lease that covers this already, and has not expired."""
+        asked = select(leases).where(
+            leases.c.principal == principal,
+            leases.c.action == action,
+            leases.c.asset_digest == asset_digest,
+            leases.c.purpose == purpose,
+            leases.c.state == "active",
+            leases.c.expires > time_us,
+        )
+        row = self._connection.execute(asked.limit(1)).one_or_none()
+        return None if row is None else record_of(row, Lease)
+
+    def newest_time(self) -> int:
+        """When the newest lease was asked for, 0 where there is none."""
+        return self._connection.scalar(select(func.max(leases.c.requested))) or 0
+
+    def put_sealer(self, object: str, principal: str) -> None:
+        """Who sealed an object; the first one stays."""
+        if self.sealer(object) is None:
+            self._connection.execute(insert(sealers).values(object=object, principal=principal))
+
+    def sealer(self, object: str) -> str | None:
+        """Who sealed an object."""
+        return self._connection.scalar(select(sealers.c.principal).where(sealers.c.object == object))
+
+    def approve(self, approval: Approval) -> None:
+        """Adds one. Raises UsageError where the principal approved the lease already."""
+        try:
+            self._connection.execute(insert(approvals).values(msgspec.structs.asdict(approval)))
+        except TakenError:
+            raise UsageError(f"{approval.principal} has approved {approval.lease} already") from None
+
+    def approvals(self, lease: str) -> list[Approval]:
+        """The approvals of a lease, in their order."""
+        rows = self._connection.execute(select(approvals).where(approvals.c.lease == lease).order_by(approvals.c.given))
+        return [record_of(row, Approval) for row in rows]
+
+    def released(self, asset: str, principal: str, time_us: int) -> int:
+        """Bytes of an asset that were released to a principal on the day of a time."""
+        which = _released(asset, principal, time_us // _DAY_US)
+        return self._connection.scalar(select(releases.c.bytes).where(which)) or 0
+
+    def release(self, asset: str, principal: str, time_us: int, bytes: int) -> None:
+        """Debits what is about to be released."""
+        day = time_us // _DAY_US
+        changed = update(releases).where(_released(asset, principal, day)).values(bytes=releases.c.bytes + bytes)
+        if self._connection.execute(changed).rowcount == 0:
+            row = {"asset": asset, "principal": principal, "day": day, "bytes": bytes}
+            self._connection.execute(insert(releases).values(row))
+
+
+def _released(asset: str, principal: str, day: int) -> ColumnElement[bool]:
+    return and_(releases.c.asset == asset, releases.c.principal == principal, releases.c.day == day)

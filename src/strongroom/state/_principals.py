@@ -1,0 +1,104 @@
+"""Principals, their groups, SSH keys and grants."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select
+
+from ..core.errors import UsageError
+from ..core.leases import Grant
+from ..core.principals import Principal, check_principal
+from ._rows import record_of
+from ._tables import grants, principal_groups, principals, ssh_keys
+
+__all__ = ["MAX_PRINCIPALS", "Principals"]
+
+MAX_PRINCIPALS = 100_000
+"""On one site."""
+
+
+class Principals:
+    """Who acts, with which keys, and what they were granted: inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put(self, principal: Principal) -> bool:
+        """Puts a principal on the list, or changes the one of this name. Returns whether there was one."""
+        check_principal(principal)
+        asked = select(principals.c.name).where(principals.c.name == principal.name)
+        known = self._connection.scalar(asked) is not None
+        columns = {"version": principal.version, "kind": principal.kind, "suspended": principal.suspended}
+        if known:
+            self._connection.execute(principals.update().where(principals.c.name == principal.name).values(**columns))
+            self._connection.execute(delete(principal_groups).where(principal_groups.c.principal == principal.name))
+        else:
+            if (self._connection.scalar(select(func.count()).select_from(principals)) or 0) >= MAX_PRINCIPALS:
+                raise UsageError(f"a site knows {MAX_PRINCIPALS:,} principals at most", next="remove one")
+            self._connection.execute(insert(principals).values(name=principal.name, **columns))
+        if principal.groups:
+            rows = [{"principal": principal.name, "name": group} for group in principal.groups]
+            self._connection.execute(insert(principal_groups), rows)
+        return known
+
+    def get(self, name: str) -> Principal | None:
+        """The principal of this name."""
+        return next(iter(self.all(name)), None)
+
+    def all(self, name: str | None = None) -> list[Principal]:
+        """All principals, by name, or the one of this name if there is one."""
+        asked, groups = select(principals).order_by(principals.c.name), select(principal_groups)
+        if name is not None:
+            asked = asked.where(principals.c.name == name)
+            groups = groups.where(principal_groups.c.principal == name)
+        member: dict[str, list[str]] = {}
+        for row in self._connection.execute(groups.order_by(principal_groups.c.name)):
+            member.setdefault(row.principal, []).append(row.name)
+        return [record_of(row, Principal, groups=member.get(row.name, [])) for row in self._connection.execute(asked)]
+
+    def remove(self, name: str) -> bool:
+        """Takes a principal off the list, with keys and groups; grants are taken back too. Returns whether it was."""
+        self._connection.execute(delete(grants).where(grants.c.subject == name))
+        return self._connection.execute(delete(principals).where(principals.c.name == name)).rowcount > 0
+
+    def add_ssh_key(self, principal: str, fingerprint: str, public: str, added: int) -> None:
+        """Puts a key on the list. Raises UsageError for one that is on it already: a key is one person's."""
+        owner = self._connection.scalar(select(ssh_keys.c.principal).where(ssh_keys.c.fingerprint == fingerprint))
+        if owner is not None:
+            raise UsageError(f"{fingerprint} is the key of {owner} already", next="give each person a key of their own")
+        row = {"fingerprint": fingerprint, "principal": principal, "public": public, "added": added}
+        self._connection.execute(insert(ssh_keys).values(row))
+
+    def ssh_keys(self, principal: str | None = None) -> list[tuple[str, str]]:
+        """Whose key, and its `.pub` line."""
+        asked = select(ssh_keys.c.principal, ssh_keys.c.public).order_by(ssh_keys.c.principal, ssh_keys.c.added)
+        if principal is not None:
+            asked = asked.where(ssh_keys.c.principal == principal)
+        return [(row.principal, row.public) for row in self._connection.execute(asked)]
+
+    def fingerprints(self) -> list[tuple[str, str]]:
+        """Whose key, and its fingerprint."""
+        asked = select(ssh_keys.c.principal, ssh_keys.c.fingerprint).order_by(ssh_keys.c.principal, ssh_keys.c.added)
+        return [(row.principal, row.fingerprint) for row in self._connection.execute(asked)]
+
+    def remove_ssh_key(self, fingerprint: str) -> bool:
+        """Takes a key off the list. Returns whether it was on it."""
+        return self._connection.execute(delete(ssh_keys).where(ssh_keys.c.fingerprint == fingerprint)).rowcount > 0
+
+    def grant(self, grant: Grant) -> bool:
+        """Gives a grant, or gives it anew. Returns whether there was one."""
+        known = self.revoke(grant.subject, grant.action, grant.asset)
+        self._connection.execute(insert(grants).values(msgspec.structs.asdict(grant)))
+        return known
+
+    def grants(self, subjects: list[str] | None = None) -> list[Grant]:
+        """All grants, expired ones too, or those to these subjects."""
+        asked = select(grants).order_by(grants.c.subject, grants.c.asset, grants.c.action)
+        if subjects is not None:
+            asked = asked.where(grants.c.subject.in_(subjects))
+        return [record_of(row, Grant) for row in self._connection.execute(asked)]
+
+    def revoke(self, subject: str, action: str, asset: str) -> bool:
+        """Takes a grant back. Returns whether there was one."""
+        which = (grants.c.subject == subject) & (grants.c.action == action) & (grants.c.asset == asset)
+        return self._connection.execute(delete(grants).where(which)).rowcount > 0
