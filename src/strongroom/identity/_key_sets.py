@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
+import msgspec
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
@@ -32,12 +33,6 @@ MAX_DOCUMENT_BYTES = 262_144
 MAX_KEYS = 100
 MIN_RSA_BITS, MAX_RSA_BITS = 2_048, 8_192
 
-_PUBLIC: dict[str, tuple[type[RSAKey | ECKey | OKPKey], tuple[str, ...]]] = {
-    "RSA": (RSAKey, ("n", "e")),
-    "EC": (ECKey, ("crv", "x", "y")),
-    "OKP": (OKPKey, ("crv", "x")),
-}
-"""Per type: who reads it, and the members that are taken."""
 _SECRET = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
@@ -96,30 +91,48 @@ class KeySet:
             raise NotIdentified("signature", method="jwt")
 
 
+class _Jwk(msgspec.Struct):
+    """What is read of a JWK."""
+
+    kty: str
+    kid: str | None = None
+    alg: str | None = None
+    use: str = "sig"
+    key_ops: tuple[str, ...] = ("verify",)
+    crv: str = ""
+    n: str = ""
+    e: str = ""
+    x: str = ""
+    y: str = ""
+
+
 def _read_key(jwk: Any) -> _Key | None:
     """A public key for signatures, of a type and size that is accepted; None for any other."""
-    if not isinstance(jwk, dict) or _SECRET & jwk.keys():
-        return None
-    type, key_id, algorithm = jwk.get("kty"), jwk.get("kid"), jwk.get("alg")
-    if not isinstance(type, str) or not isinstance(key_id, str | None) or not isinstance(algorithm, str | None):
-        return None
-    operations = jwk.get("key_ops", ["verify"])
-    if jwk.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
-        return None
-    kind, members = _PUBLIC.get(type, (None, ()))
-    public = {name: jwk.get(name) for name in members}
-    if kind is None or not all(isinstance(value, str) for value in public.values()):
-        return None
-    if type == "RSA" and not MIN_RSA_BITS <= len(public["n"]) * 6 <= MAX_RSA_BITS + 12:  # before it is read: cheaply
-        return None
     try:
-        key = kind.import_key({"kty": type, **public})
-        if isinstance(key, RSAKey) and not MIN_RSA_BITS <= key.public_key.key_size <= MAX_RSA_BITS:
+        read = msgspec.convert(jwk, _Jwk)
+        if _SECRET & jwk.keys() or read.use != "sig" or "verify" not in read.key_ops:
             return None
-    except (JoseError, ValueError, TypeError, KeyError):
+        key = _IMPORT[read.kty](read)
+    except (JoseError, ValueError, TypeError, KeyError):  # msgspec's errors are ValueErrors
         return None
-    found = _Key(key_id, type, public.get("crv", ""), algorithm, key)
+    found = _Key(read.kid, read.kty, read.crv, read.alg, key)
     return found if any(found.fits(algorithm) for algorithm in ALGORITHMS) else None
+
+
+def _rsa(jwk: _Jwk) -> Key:
+    if not MIN_RSA_BITS <= len(jwk.n) * 6 <= MAX_RSA_BITS + 12:  # cheaply, before it is read
+        raise ValueError("too short or too long")
+    key = RSAKey.import_key({"kty": "RSA", "n": jwk.n, "e": jwk.e})
+    if not MIN_RSA_BITS <= key.public_key.key_size <= MAX_RSA_BITS:
+        raise ValueError("too short or too long")
+    return key
+
+
+_IMPORT: dict[str, Callable[[_Jwk], Key]] = {
+    "RSA": _rsa,
+    "EC": lambda jwk: ECKey.import_key({"kty": "EC", "crv": jwk.crv, "x": jwk.x, "y": jwk.y}),
+    "OKP": lambda jwk: OKPKey.import_key({"kty": "OKP", "crv": jwk.crv, "x": jwk.x}),
+}
 
 
 class KeySource(Protocol):
