@@ -24,6 +24,7 @@ from ._fetch import fetch
 from ._identified import REASONS, Identified, Method, NotIdentified, Reason
 from ._issuers import Issuer
 from ._key_sets import Fetch
+from ._spiffe import SpiffeId, TrustBundles, verify_svid
 from ._ssh import APPROVAL, LOGIN, sign_message, verify_signature
 from ._ssh_key import SSH_KEY_TYPES, SshKey
 from ._tokens import Tokens
@@ -45,8 +46,10 @@ __all__ = [
     "NewApiKey",
     "NotIdentified",
     "Reason",
+    "SpiffeId",
     "SshKey",
     "Tokens",
+    "TrustBundles",
     "fetch",
     "make_api_key",
     "parse_api_key",
@@ -55,4 +58,5 @@ __all__ = [
     "sign_message",
     "verify_api_key",
     "verify_signature",
+    "verify_svid",
 ]

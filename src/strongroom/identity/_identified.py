@@ -85,7 +85,8 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
     principal: str
     method: Method
     credential: str
-    """A key's id or a digest, never what was shown: it may be logged."""
+    """A key's id, or `sha256:` of what an issuer signed (claims, certificate). It may be logged: it opens nothing. Who
+    shows the credential cannot change it, so it can be counted and refused by."""
     expires: int | None = None
     """Microseconds since 1970, after which it proves nothing; None where its kind does not expire."""
     issuer: str = ""

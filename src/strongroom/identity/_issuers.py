@@ -89,6 +89,10 @@ def check_issuer(issuer: Issuer) -> Issuer:
             "this issuer could name any principal, other people's too", where=where,
             next="set one of mapping, prefix, begins and ends",
         )  # fmt: skip
+    if issuer.mapping and issuer.prefix:
+        raise UsageError(
+            "a mapping gives whole names, so no prefix is put before them", where=where, next="leave one out"
+        )
     for name in (*issuer.mapping.values(), *([issuer.prefix + "x"] if issuer.prefix else [])):
         try:
             check_principal_name(name)

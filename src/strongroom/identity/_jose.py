@@ -48,7 +48,7 @@ class Token:
     """What the signature is over."""
     signature: bytes = field(repr=False)
     digest: str
-    """`sha256:<hex>` of the token as it was shown; one token has one."""
+    """`sha256:<hex>` of what is signed, without the signature: who has one of ECDSA can write another."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -64,13 +64,14 @@ class Token:
         except ValueError:
             raise _refused("malformed") from None
         algorithm, key_id = _check_header(header)
+        signed = text[: match.end(2)].encode()
         return cls(
             algorithm=algorithm,
             key_id=key_id,
             claims=claims,
-            signed=text[: match.end(2)].encode(),
+            signed=signed,
             signature=signature,
-            digest="sha256:" + hashlib.sha256(text.encode()).hexdigest(),
+            digest="sha256:" + hashlib.sha256(signed).hexdigest(),
         )
 
 

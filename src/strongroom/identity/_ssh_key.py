@@ -29,6 +29,8 @@ MAX_RSA_BITS = 16_384
 """OpenSSH has the same limit."""
 MAX_COMMENT_CHARACTERS = 255
 
+_P = 2**255 - 19
+_D = -121_665 * pow(121_666, -1, _P) % _P
 _NEXT = "give the line of a .pub file; make a key: ssh-keygen -t ed25519-sk, or -t ed25519 without a security key"
 _CURVES: dict[bytes, ec.EllipticCurve] = {
     b"nistp256": ec.SECP256R1(),
@@ -123,8 +125,14 @@ class SshKey:
 
 
 def _ed25519(reader: Reader) -> None:
-    if len(reader.string()) != 32:
+    """Raises ValueError also for a point of small order: under such a key anybody can make signatures."""
+    encoded = reader.string()
+    if len(encoded) != 32:
         raise ValueError("an Ed25519 key has 32 bytes")
+    y = int.from_bytes(encoded, "little") & ~(1 << 255)
+    # RFC 8032, section 5.1. Of order 1, 2 and 4 are y = 1, -1 and 0; of order 8 those where d y^4 + 2 y^2 = 1.
+    if y >= _P or y in (0, 1, _P - 1) or (_D * y**4 + 2 * y**2 - 1) % _P == 0:
+        raise ValueError("no key of the curve's large group")
 
 
 def _ecdsa(curve: bytes) -> Callable[[Reader], None]:

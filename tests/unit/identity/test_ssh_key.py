@@ -80,6 +80,22 @@ def test_what_is_no_acceptable_key_is_refused(text: str) -> None:
         SshKey.parse(text)
 
 
+SMALL = (
+    0, 1, 2**255 - 20, 2**255 - 19, 2**255 - 18,
+    2707385501144840649318225287225658788936804267575313519463743609750303402022,
+    55188659117513257062467267217118295137698188065244968500265048394206261417927,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("y", SMALL)
+@pytest.mark.parametrize("sign", [0, 1 << 255])
+def test_an_ed25519_key_under_which_anybody_could_sign_is_refused(y: int, sign: int) -> None:
+    encoded = (y | sign).to_bytes(32, "little")
+    for type, fields in (("ssh-ed25519", [encoded]), ("sk-ssh-ed25519@openssh.com", [encoded, b"ssh:"])):
+        with pytest.raises(UsageError, match="it is damaged"):
+            SshKey.parse(line(type, *fields))
+
+
 @given(st.text() | st.binary(max_size=200).map(lambda data: "ssh-rsa " + base64.b64encode(data).decode()))
 @example("ssh-rsa " + base64.b64encode(b"\0\0\0\7ssh-rsa\xff\xff\xff\xff").decode())
 def test_hostile_lines_are_refused_and_never_crash(text: str) -> None:

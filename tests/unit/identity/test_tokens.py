@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import warnings
@@ -24,6 +25,7 @@ URL = "https://issuer.example"
 NOW_SECONDS = 1_793_500_000
 NOW = NOW_SECONDS * 1_000_000
 KEY = ec_key()
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ISSUER = Issuer(issuer=URL, audiences=["strongroom"], prefix="ci:", keys=jwks(KEY.named("k1")))
 
 
@@ -86,8 +88,7 @@ def test_each_algorithm_verifies_its_own_signatures_only(algorithm: str, make: C
 def test_a_signature_of_zeros_is_refused() -> None:
     head, payload, _ = token(KEY, claims()).split(".")
     assert reason(f"{head}.{payload}.{b64(bytes(64))}") == "signature"
-    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    for r, s in ((order, order), (0, 1), (1, 0), (order, 1)):
+    for r, s in ((ORDER, ORDER), (0, 1), (1, 0), (ORDER, 1)):
         assert reason(f"{head}.{payload}.{b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}") == "signature"
 
 
@@ -220,7 +221,7 @@ def test_what_is_no_json_object_is_refused(payload: bytes) -> None:
 
 
 def test_a_token_has_one_form() -> None:
-    """Another form of the same bytes would pass lists of withdrawn tokens, and be remembered twice."""
+    """What is not canonical could be read otherwise by another reader of the same token."""
     good = token(KEY, claims())
     head, payload, signature = good.split(".")
     assert len(signature) % 4  # so its last character has bits that are left over
@@ -234,6 +235,16 @@ def test_a_token_has_one_form() -> None:
     ):  # fmt: skip
         if text != good:
             assert reason(text) == "malformed"
+
+
+def test_a_signature_that_was_written_anew_is_no_other_credential() -> None:
+    """Who has a signature of ECDSA can write a second one over the same: its s is negated."""
+    tokens, text = Tokens([ISSUER]), token(KEY, claims())
+    head, payload, signature = text.split(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    again = f"{head}.{payload}.{b64(raw[:32] + (ORDER - int.from_bytes(raw[32:], 'big')).to_bytes(32, 'big'))}"
+    assert again != text
+    assert tokens.verify(again, now=NOW) == tokens.verify(text, now=NOW)
 
 
 def test_a_huge_token_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +357,7 @@ def test_who_is_named_is_what_the_settings_permit() -> None:
     ("changed", "message"),
     [
         ({"prefix": ""}, "could name any principal"), ({"prefix": "a b"}, "cannot name a principal"),
-        ({"mapping": {"a": "b c"}}, "cannot name a principal"), ({"audiences": []}, "made for somebody"),
+        ({"mapping": {"a": "b c"}, "prefix": ""}, "cannot name a principal"), ({"mapping": {"a": "b"}}, "no prefix"), ({"audiences": []}, "made for somebody"),
         ({"audiences": [""]}, "made for somebody"), ({"algorithms": []}, "no algorithm"),
         ({"algorithms": ["none"]}, "'none' is no algorithm"), ({"issuer": "http://issuer.example"}, "no https URL"),
         ({"issuer": "file:///etc"}, "no https URL"), ({"issuer": "https://u:p@issuer.example"}, "more than host and path"),
