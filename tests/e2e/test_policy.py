@@ -17,6 +17,10 @@ import pytest
 from strongroom.core.leases import LEASE_STATES
 from strongroom.site import Site
 
+from .test_ledger import Run, run
+
+__all__ = ["run"]  # a fixture
+
 CODE = "import sys; from strongroom.cli import main; sys.exit(main())"
 ASSET = "acme/llama"
 
@@ -24,24 +28,30 @@ ASSET = "acme/llama"
 class Desk:
     """A directory with a site `S`, some weights, and the SSH keys of three people."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, run: Run | None = None) -> None:
         self.path = path
         self.me = Site.open(path / "S").local_principal
+        self._run = run
 
-    def run(self, *words: object, code: int = 0, stdin: bytes = b"") -> str:
+    def run(self, *words: object, code: int | tuple[int, ...] = 0) -> str:
+        """`strongroom WORDS…`, in this process where one is given, else in one of its own; returns what it printed."""
+        if self._run is None:
+            return self.process(CODE, *words, code=code)
+        done = self._run("--site", "S", *words, code=code)
+        return done.stdout + done.stderr * (code != 0)
+
+    def process(self, text: str, *words: object, code: int | tuple[int, ...] = 0) -> str:
+        """A Python program, in a process of its own."""
         environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
-        environment |= {"STRONGROOM_SITE": str(self.path / "S"), "TMPDIR": str(self.path)}
-        done = subprocess.run(
-            [sys.executable, "-c", CODE, *map(str, words)],
-            cwd=self.path,
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            timeout=120,
-            check=False,
+        environment |= {"STRONGROOM_SITE": "S", "TMPDIR": str(self.path)}
+        command = [sys.executable, "-c", text, *map(str, words)]
+        done = subprocess.run(command, cwd=self.path, env=environment, capture_output=True, timeout=120, check=False)
+        assert done.returncode in (code if isinstance(code, tuple) else (code,)), (
+            done.returncode,
+            done.stderr.decode(),
+            done.stdout.decode(),
         )
-        assert done.returncode == code, (done.returncode, done.stderr.decode(), done.stdout.decode())
-        return done.stdout.decode() if code == 0 else done.stdout.decode() + done.stderr.decode()
+        return done.stdout.decode() + done.stderr.decode() * (code != 0)
 
     def json(self, *words: object, code: int = 0) -> Any:
         return json.loads(self.run(*words, "--json", code=code))
@@ -72,15 +82,24 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(template: Path, tmp_path: Path) -> Iterator[Desk]:
+def processes(template: Path, tmp_path: Path) -> Desk:
     shutil.copytree(template, tmp_path, dirs_exist_ok=True)
-    yield Desk(tmp_path)
+    return Desk(tmp_path)
+
+
+@pytest.fixture
+def desk(run: Run, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr("strongroom.vault.harden_process", lambda: None)  # of a process of its own, not of the tests'
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    yield Desk(tmp_path, run)
     for key in ("bob", "eve", "stranger"):
         secret = (tmp_path / key).read_bytes().splitlines()[1]
         assert not any(secret in path.read_bytes() for path in (tmp_path / "S").rglob("*") if path.is_file())
 
 
-def test_an_export_is_refused_until_two_others_have_signed_and_all_of_it_is_on_record(desk: Desk) -> None:
+def test_an_export_is_refused_until_two_others_have_signed_and_all_of_it_is_on_record(processes: Desk) -> None:
+    desk = processes
     told = desk.run("vault", "unseal", "m", "-o", "out", code=4)
     assert "the signed yes of two other people" in told
     assert "strongroom lease request ExportWeights acme/llama" in told
@@ -132,16 +151,10 @@ def test_weights_open_where_they_lie_with_a_grant_and_a_purpose(desk: Desk) -> N
         "door = Site.open(Path('S')).door(purpose=sys.argv[1])\n"
         "with open_file('m/model.bin', door=door) as file: print(len(file.read()))"
     )
-    for purpose, expected in (("training", 0), ("", 1)):
-        done = subprocess.run(
-            [sys.executable, "-c", code, purpose], cwd=desk.path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == expected, done.stderr
-    assert "opening what is restricted or crown needs a purpose" in done.stderr
+    assert desk.process(code, "training") == "256000\n"
+    assert "opening what is restricted or crown needs a purpose" in desk.process(code, "", code=1)
     desk.run("grant", "revoke", desk.me, "OpenWeights", "acme/*")
-    done = subprocess.run([sys.executable, "-c", code, "training"], cwd=desk.path, capture_output=True, check=False)
-    assert done.returncode == 1
-    assert b"no policy permits OpenWeights" in done.stderr
+    assert "no policy permits OpenWeights" in desk.process(code, "training", code=1)
 
 
 def test_signatures_that_do_not_count(desk: Desk) -> None:
@@ -235,6 +248,22 @@ def test_shadow_mode_lets_through_and_tells(desk: Desk) -> None:
     assert desk.recorded()[-1] == ("ExportWeights", "allowed")
     answers = desk.json("ledger", "ask", ASSET)["answers"]
     assert answers[-1]["reason"].startswith("shadow mode: refused: ")
+
+
+def test_a_site_that_was_made_before_there_were_policies_gets_them(desk: Desk) -> None:
+    with sqlite3.connect(desk.path / "S/state.db") as direct:
+        direct.executescript("PRAGMA foreign_keys = ON; DELETE FROM policy_sets; DELETE FROM principals")
+    assert "no policies are in force" in desk.run("vault", "check", "m", code=(0, 4))
+    assert "not a principal" in desk.run("policy", "publish", "--default", code=(2, 4))
+    path = desk.path / "S/strongroom.toml"
+    text = path.read_text()
+    path.write_text(text.replace('mode = "enforce"', 'mode = "off"'))
+    desk.run("vault", "unseal", "m", "-o", "out")
+    desk.run("principal", "add", desk.me, "--group", "owners")
+    assert desk.json("policy", "publish", "--default")["version"] == 1
+    path.write_text(text)
+    desk.run("vault", "unseal", "m", "-o", "again", code=4)
+    assert desk.recorded("strongroom/site")[-2:] == [("Administer", "allowed")] * 2
 
 
 def test_people_come_are_suspended_and_go(desk: Desk) -> None:

@@ -75,7 +75,7 @@ class Access:
             decision = Decision(True, decision.policies, f"shadow mode: {decision.reason}")
             self.notify(decision.reason)
         event = self._event(wanted, decision)
-        index = self.recorder.append(_entry(event))  # 4
+        index = self.record(event)  # 4
         with self.state.transaction(write=True) as transaction:
             again = self._again(transaction, wanted)  # 5
             if again.allowed or self.shadow:
@@ -85,6 +85,11 @@ class Access:
         if not again.allowed and not self.shadow:
             self._refuse(wanted, again)
         return event
+
+    def record(self, event: AccessEvent) -> int:
+        """Puts an event on record as it is. Returns its index once it is durable. Raises StrongroomError."""
+        body = msgspec.to_builtins(event)
+        return self.recorder.append(Entry(type="strongroom.access/1", time=event.time, writer="strongroom", body=body))
 
     def _wanted(self, transaction: Transaction, event: AccessEvent, object: str, time: int) -> Wanted:
         asset = wanted_asset(transaction, event.asset)
@@ -98,7 +103,7 @@ class Access:
         return Wanted(transaction.principals.get(event.principal), event, asset, object, lease)
 
     def _decide(self, transaction: Transaction, wanted: Wanted, time: int) -> Decision:
-        event = wanted.event
+        event, policies = wanted.event, self.policies.current(transaction)
         if wanted.principal is None:
             return _refused(f"{event.principal[:80]} is not a principal of this site")
         if time < transaction.leases.newest_time() - CLOCK_SLACK_US:
@@ -107,7 +112,7 @@ class Access:
             why = unfit(wanted.lease, event, time)
             if why:
                 return _refused(why)
-        return decide(transaction, self.policies.current(transaction), wanted, self.approvals, time)
+        return decide(transaction, policies, wanted, self.approvals, time)
 
     def _take(self, transaction: Transaction, wanted: Wanted, time: int) -> Wanted:
         """Step 3. A lease that is active already released the same key, and is not debited again."""
@@ -183,7 +188,7 @@ class Access:
         """Puts a refusal on record, and raises it. It is refused all the same where the ledger cannot write."""
         event = self._event(wanted, decision)
         try:
-            self.recorder.append(_entry(msgspec.structs.replace(event, bytes=0)))
+            self.record(msgspec.structs.replace(event, bytes=0))
         except StrongroomError as error:
             self.notify(f"not recorded: a refusal, because {error}")
         raise RefusedError(decision.reason, where=event.asset, next=_next(wanted, decision))
@@ -194,10 +199,6 @@ MAX_REASON_CHARACTERS = 1000
 
 def _refused(why: str) -> Decision:
     return Decision(False, (), f"refused: {why}")
-
-
-def _entry(event: AccessEvent) -> Entry:
-    return Entry(type="strongroom.access/1", time=event.time, writer="strongroom", body=msgspec.to_builtins(event))
 
 
 def _next(wanted: Wanted, decision: Decision) -> str:

@@ -174,6 +174,7 @@ def show(
         name = opened.name
     if request:
         sys.stdout.buffer.write(signed_request(found, name))
+        sys.stdout.buffer.flush()
     elif json:
         print_json(_told(found, given))
     else:

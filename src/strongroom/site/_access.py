@@ -91,8 +91,11 @@ def administer(
         reason=str(change["change"]),
         request_digest=f"sha256:{hmac.digest(site.sketch_key, rfc8785.dumps(change), 'sha256').hex()}",
     )
-    if site.configuration.policy.mode != "off":
-        site.access(passphrase=passphrase, notify=notify).authorize(event)
+    decides = site.access(passphrase=passphrase, notify=notify)
+    if site.configuration.policy.mode == "off":
+        decides.record(event)
+    else:
+        decides.authorize(event)
     with site.state.transaction(write=True) as transaction:
         return apply(transaction)
 
@@ -177,7 +180,7 @@ class PublishedPolicies:
             raise RefusedError(
                 "no policies are in force on this site, so nothing is permitted",
                 where=self._where,
-                next="put the default ones into force: strongroom policy publish --default",
+                next="docs/policy.md says how a site that was made before gets them, under 'Changing policies'",
             )
         signer = next((key for key in _own_signers(self._folder) if key.key == found.signer), None)
         if signer is None:
