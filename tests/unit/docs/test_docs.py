@@ -150,6 +150,14 @@ def test_every_action_policy_and_column_has_its_line() -> None:
     assert rows("The default policies") == {one.id for one in Policies.parse(DEFAULT.read_text()).policies}
 
 
+def test_every_attack_of_the_table_is_tried() -> None:
+    rows = [row for row in cells((DOCS / "threats.md").read_text()) if "::" in row[2]]
+    assert len(rows) >= 20
+    for _, attack, named in rows:
+        path, _, test = named.strip("`").partition("::")
+        assert f"def {test}(" in (ROOT / path).read_text(), attack
+
+
 def test_every_schema_is_in_the_index_and_linked_from_another_page() -> None:
     linked = {match for page in PAGES for match in re.findall(r"\(([\w./-]+\.json)\)", page.read_text())}
     for schema in (DOCS / "schemas").glob("*.json"):
