@@ -247,7 +247,7 @@ def _segments(data: bytes, size: int) -> tuple[list[bytes], bool]:
 
 
 def _whole_lines(data: bytes) -> list[Any]:
-    return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+    return [json.loads(line.partition(b" ")[2]) for line in data[: data.rfind(b"\n") + 1].splitlines()]
 
 
 def journal_of(work: Path) -> list[Any]:

@@ -17,6 +17,9 @@ from .sshsig import Key, ecdsa_key, ed25519_key, mpint, rsa_key, sk_ecdsa_key, s
 KEYS = [ed25519_key(), ecdsa_key(256), ecdsa_key(384), ecdsa_key(521), rsa_key(), sk_ed25519_key(), sk_ecdsa_key()]
 
 
+POINT = ed25519_key().blob[-32:]
+
+
 def line(type: str, *fields: bytes, after: bytes = b"") -> str:
     return f"{type} {base64.b64encode(string(type.encode()) + b''.join(map(string, fields)) + after).decode()}"
 
@@ -30,6 +33,11 @@ def test_each_accepted_type_round_trips_with_and_without_a_comment(key: Key) -> 
     assert commented == plain == SshKey.parse(commented.line)
     assert commented.fingerprint == plain.fingerprint == str(plain)
     assert plain.hardware is key.type.startswith("sk-")
+
+
+def test_the_parts_of_the_wrong_lines_below_are_right_by_themselves() -> None:
+    assert SshKey.parse(line("ssh-ed25519", POINT)).line == ed25519_key().line
+    assert SshKey.parse(line("sk-ssh-ed25519@openssh.com", POINT, b"ssh:laptop")).hardware
 
 
 def test_every_type_that_is_named_as_accepted_was_tried() -> None:
@@ -59,10 +67,11 @@ def test_rsa_below_2048_bits_is_refused_and_the_error_says_what_to_do(bits: int)
         ed25519_key().line + " a\x1b[2Jb",
         ed25519_key().line.rstrip("=") + "=",
         ed25519_key().line[:-4],
-        line("ssh-ed25519", bytes(31)),
-        line("ssh-ed25519", bytes(32), after=b"\0"),
-        line("sk-ssh-ed25519@openssh.com", bytes(32)),
-        line("sk-ssh-ed25519@openssh.com", bytes(32), b"https://login.example"),
+        line("ssh-ed25519", POINT[:31]),
+        line("ssh-ed25519", POINT + b"\0"),
+        line("ssh-ed25519", POINT, after=b"\0"),
+        line("sk-ssh-ed25519@openssh.com", POINT),
+        line("sk-ssh-ed25519@openssh.com", POINT, b"https://login.example"),
         line("ecdsa-sha2-nistp256", b"nistp384", ecdsa_key(384).blob[-97:]),
         line("ecdsa-sha2-nistp256", b"nistp256", b"\4" + bytes(64)),
         line("ecdsa-sha2-nistp256", b"nistp256", b"\2" + ecdsa_key(256).blob[-64:-32]),

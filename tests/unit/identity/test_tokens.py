@@ -397,8 +397,9 @@ class TestRemembered:
         first = tokens.verify(text, now=NOW)
         assert tokens.verify(text, now=NOW + 1) == first
         assert len(verified) == 1
-        assert reason(text, tokens, now=first.expires or 0) == "expired"
         assert reason(text, tokens, now=NOW - 3_600_000_000) == "not-yet-valid"
+        assert tokens.verify(text, now=NOW + 1) == first
+        assert reason(text, tokens, now=first.expires or 0) == "expired"
 
     def test_no_more_are_remembered_than_the_limit_and_nothing_that_was_refused(self, verified: list[str]) -> None:
         tokens = Tokens([ISSUER], remember=2)
