@@ -50,7 +50,8 @@ class Wanted(msgspec.Struct, frozen=True):
 def wanted_asset(transaction: Transaction, name: str) -> Asset:
     """The asset of a name: it is at least as dear as the one without its tag; what nobody classified is internal."""
     untagged = name.partition(":")[0]
-    listed = [one for one in (transaction.asset(name), transaction.asset(untagged)) if one is not None]
+    known = transaction.assets(name, untagged)
+    listed = [known[one] for one in dict.fromkeys((name, untagged)) if one in known]
     classes: list[Classification] = [one.classification for one in listed] or [UNCLASSIFIED]
     return Asset(
         name=name,

@@ -62,15 +62,15 @@ def put_assets(connection: Connection, given: Sequence[Asset], *, replace: bool)
     return len(known)
 
 
-def read_assets(connection: Connection, name: str | None = None) -> list[Asset]:
-    """All assets, by name, or the one of this name if there is one."""
+def read_assets(connection: Connection, *names: str) -> list[Asset]:
+    """All assets, by name, or those of these names that there are."""
     query = (
         select(assets, asset_places.c.place)
         .join(asset_places, asset_places.c.asset == assets.c.name)
         .order_by(assets.c.name, asset_places.c.position)
     )
-    if name is not None:
-        query = query.where(assets.c.name == name)
+    if names:
+        query = query.where(assets.c.name.in_(names))
     rows = connection.execute(query).all()
     return [_asset(list(group)) for _, group in groupby(rows, key=lambda row: row.name)]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from typing import Any
+
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from ..core.errors import UsageError
 from ..core.leases import Grant
@@ -47,14 +50,14 @@ class Principals:
 
     def all(self, name: str | None = None) -> list[Principal]:
         """All principals, by name, or the one of this name if there is one."""
-        asked, groups = select(principals).order_by(principals.c.name), select(principal_groups)
+        asked = (
+            select(principals, principal_groups.c.name.label("in_group"))
+            .outerjoin(principal_groups, principal_groups.c.principal == principals.c.name)
+            .order_by(principals.c.name, "in_group")
+        )
         if name is not None:
             asked = asked.where(principals.c.name == name)
-            groups = groups.where(principal_groups.c.principal == name)
-        member: dict[str, list[str]] = {}
-        for row in self._connection.execute(groups.order_by(principal_groups.c.name)):
-            member.setdefault(row.principal, []).append(row.name)
-        return [record_of(row, Principal, groups=member.get(row.name, [])) for row in self._connection.execute(asked)]
+        return [_principal(list(rows)) for _, rows in groupby(self._connection.execute(asked), lambda row: row.name)]
 
     def remove(self, name: str) -> bool:
         """Takes a principal off the list, with keys and groups; grants are taken back too. Returns whether it was."""
@@ -102,3 +105,10 @@ class Principals:
         """Takes a grant back. Returns whether there was one."""
         which = (grants.c.subject == subject) & (grants.c.action == action) & (grants.c.asset == asset)
         return self._connection.execute(delete(grants).where(which)).rowcount > 0
+
+
+def _principal(rows: list[Row[Any]]) -> Principal:
+    """Its rows, one for each group, as a record; msgspec refuses what has another type, which `told` tells."""
+    columns = {name: rows[0]._mapping[name] for name in Principal.__struct_fields__ if name != "groups"}
+    groups = [row.in_group for row in rows if row.in_group is not None]
+    return msgspec.convert({**columns, "groups": groups}, Principal)

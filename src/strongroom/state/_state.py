@@ -59,9 +59,9 @@ class Transaction:
         self.leases = Leases(connection)
         self.policies = PolicySets(connection)
 
-    def asset(self, name: str) -> Asset | None:
-        """The asset of this name."""
-        return next(iter(read_assets(self._connection, name)), None)
+    def assets(self, *names: str) -> dict[str, Asset]:
+        """Those of these names that are on the list."""
+        return {one.name: one for one in read_assets(self._connection, *names)}
 
 
 class State:
