@@ -195,7 +195,7 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
         folder = Path(name)
         site = Site.create(folder / "site", origin="example.com/bench")
-        site.publish_policies(text)
+        site.administration().publish(text)
         site.state.put_assets(assets)
         with site.state.transaction(write=True) as transaction:
             for one in people:

@@ -16,7 +16,7 @@ from strongroom.core.errors import InputError, UsageError
 from ._logs import PassphraseFile
 from ._options import Json, SiteOption, need_site
 from ._output import print_facts, print_json, print_notice, print_table
-from ._vault_door import Purpose, check_purpose, passphrases
+from ._vault_door import Purpose, administration_of, check_purpose, passphrases
 
 if TYPE_CHECKING:
     from strongroom.core.leases import Approval, Lease
@@ -196,11 +196,8 @@ def revoke(
     with contextlib.closing(opened):
         with opened.state.transaction(write=False) as transaction:
             find_lease(transaction, id)
-        revoked = opened.administer(
-            {"change": "revokes a lease", "lease": id},
-            lambda transaction: revoke_lease(transaction, id, now()),
-            passphrase=passphrases(passphrase_file),
-            notify=print_notice,
+        revoked = administration_of(opened, passphrase_file).change(
+            {"change": "revokes a lease", "lease": id}, lambda transaction: revoke_lease(transaction, id, now())
         )
     if json:
         print_json({"revoked": revoked.id})

@@ -14,7 +14,7 @@ from strongroom.core.errors import InputError, RefusedError, UsageError
 from ._logs import PassphraseFile
 from ._options import Json, SiteOption, given_site, need_site
 from ._output import counting, print_facts, print_json, print_notice, print_table
-from ._vault_door import Purpose, passphrases
+from ._vault_door import Purpose, administration_of
 
 if TYPE_CHECKING:
     from strongroom.policy import Case, Decision, Policies
@@ -245,7 +245,7 @@ def publish(
             next="mend the policies or the table; nothing was published",
         )
     opened = need_site(context, site)
-    version = opened.publish_policies(policies.text, passphrase=passphrases(passphrase_file), notify=print_notice)
+    version = administration_of(opened, passphrase_file).publish(policies.text)
     opened.close()
     if json:
         print_json({"version": version, "policies": len(policies.policies)})

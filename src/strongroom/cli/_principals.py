@@ -14,8 +14,8 @@ from strongroom.core.errors import InputError, UsageError
 
 from ._logs import PassphraseFile
 from ._options import Json, SiteOption, need_site
-from ._output import print_facts, print_json, print_notice, print_table
-from ._vault_door import passphrases
+from ._output import print_facts, print_json, print_table
+from ._vault_door import administration_of
 
 if TYPE_CHECKING:
     from strongroom.core.principals import Principal
@@ -77,7 +77,7 @@ def add(
                 raise UsageError(f"there is a principal '{name}' already", next="--replace changes it")
         change = {"change": "adds a principal", "name": name, "kind": kind, "groups": made.groups,
                   "keys": [key.fingerprint for key in keys]}  # fmt: skip
-        opened.administer(change, apply, passphrase=passphrases(passphrase_file), notify=print_notice)
+        administration_of(opened, passphrase_file).change(change, apply)
     if json:
         print_json({"name": name, "kind": kind, "groups": made.groups, "ssh_keys": [key.fingerprint for key in keys]})
     else:
@@ -152,7 +152,7 @@ def _set_suspended(
         with opened.state.transaction(write=False) as transaction:
             _known(transaction, name)
         change = {"change": f"{word} a principal", "name": name}
-        opened.administer(change, apply, passphrase=passphrases(passphrase_file), notify=print_notice)
+        administration_of(opened, passphrase_file).change(change, apply)
     state = "suspended" if suspended else "active"
     if json:
         print_json({"name": name, "suspended": suspended})
@@ -177,11 +177,8 @@ def remove(
         with opened.state.transaction(write=False) as transaction:
             _known(transaction, name)
         change = {"change": "removes a principal", "name": name}
-        opened.administer(
-            change,
-            lambda transaction: transaction.principals.remove(name),
-            passphrase=passphrases(passphrase_file),
-            notify=print_notice,
+        administration_of(opened, passphrase_file).change(
+            change, lambda transaction: transaction.principals.remove(name)
         )
     if json:
         print_json({"removed": name})
@@ -218,11 +215,8 @@ def add_grant(
         )
         expires = format_time(made.expires)
         change = {"change": "grants", "subject": subject, "action": action, "asset": asset, "expires": expires}
-        opened.administer(
-            change,
-            lambda transaction: transaction.principals.grant(made),
-            passphrase=passphrases(passphrase_file),
-            notify=print_notice,
+        administration_of(opened, passphrase_file).change(
+            change, lambda transaction: transaction.principals.grant(made)
         )
     if json:
         print_json(_told(made))
@@ -266,11 +260,8 @@ def revoke(
     opened = need_site(context, site)
     with contextlib.closing(opened):
         change = {"change": "revokes", "subject": subject, "action": action, "asset": asset}
-        found = opened.administer(
-            change,
-            lambda transaction: transaction.principals.revoke(subject, action, asset),
-            passphrase=passphrases(passphrase_file),
-            notify=print_notice,
+        found = administration_of(opened, passphrase_file).change(
+            change, lambda transaction: transaction.principals.revoke(subject, action, asset)
         )
     if not found:
         raise InputError(f"{action} of {asset} was not granted to {subject}", next="see: strongroom grant list")

@@ -18,10 +18,20 @@ from ._options import given_site
 from ._output import print_notice
 
 if TYPE_CHECKING:
-    from strongroom.site import Site
+    from strongroom.site import Administration, Site
     from strongroom.vault import Door, Recipient
 
-__all__ = ["KeyFiles", "Lease", "Purpose", "Signers", "check_purpose", "door_of", "passphrases", "recipients_of"]
+__all__ = [
+    "KeyFiles",
+    "Lease",
+    "Purpose",
+    "Signers",
+    "administration_of",
+    "check_purpose",
+    "door_of",
+    "passphrases",
+    "recipients_of",
+]
 
 KeyFiles = Annotated[
     list[Path] | None,
@@ -116,3 +126,8 @@ def recipients_of(context: typer.Context, site: str, names: list[str]) -> list[R
         return [named_recipient(name) for name in names]
     with contextlib.closing(opened):
         return [opened.recipient(name) for name in names]
+
+
+def administration_of(site: Site, passphrase_file: Path | None) -> Administration:
+    """Changes who may do what on a site; what a person should know is told."""
+    return site.administration(passphrase=passphrases(passphrase_file), notify=print_notice)

@@ -3,9 +3,14 @@
 The site's directory is readable by its owner alone; docs/configuration.md says what lies where.
 """
 
+from typing import TYPE_CHECKING
+
 from ._configuration import CONFIGURATION, Configuration
 from ._site import ENVIRONMENT, OWN_WRITER, Site, own_door
 from ._temporary import temporary_site
+
+if TYPE_CHECKING:  # it brings Cedar, which few commands need
+    from ._access import Administration as Administration
 
 __all__ = [
     "CONFIGURATION",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import rfc8785
 
 from ..access import Access, preview
-from ..core.clock import format_time, now
+from ..core.clock import format_time
 from ..core.errors import IntegrityError, RefusedError, StrongroomError, UsageError
 from ..core.ids import new_id
 from ..core.leases import Approval, Lease
-from ..core.ports import Recorder
 from ..core.principals import Principal
 from ..core.records import AccessEvent
 from ..policy import DEFAULT, Policies, signed_request
@@ -23,15 +23,12 @@ from ..state import PolicySet, Transaction
 
 if TYPE_CHECKING:
     from ..vault import KeyFolder, PublicKey
-    from ._site import Site
 
-__all__ = ["access", "administer", "make_owner", "publish_policies"]
+__all__ = ["Administration", "PublishedPolicies", "SshApprovals"]
 
 OWNERS = "owners"
 SITE_ASSET = "strongroom/site"
 """What a change that concerns no asset in particular is about."""
-Passphrase = Callable[[Path], str]
-Notify = Callable[[str], None]
 T = TypeVar("T")
 POLICY_SET = "strongroom.policy-set/1"
 
@@ -40,105 +37,90 @@ def _signed_bytes(version: int, text: str, by: str) -> bytes:
     return rfc8785.dumps({"type": POLICY_SET, "version": version, "text": text, "by": by})
 
 
-def access(site: Site, recorder: Recorder, passphrase: Passphrase, notify: Notify) -> Access:
-    """Decides as a site's policies say."""
-    from ..vault import KeyFolder
+@dataclass(frozen=True, kw_only=True)
+class Administration:
+    """Changes who may do what on a site: each change is permitted, and on record, before it is made."""
 
-    return Access(
-        state=site.state,
-        policies=PublishedPolicies(KeyFolder(site.vault_keys, passphrase), str(site.path), notify),
-        approvals=SshApprovals(site.name),
-        recorder=recorder,
-        shadow=site.configuration.policy.mode == "shadow",
-        notify=notify,
-    )
+    access: Access
+    keys: KeyFolder
+    principal: str
+    """Who changes it."""
+    secret: bytes
+    """Keys the digests of changes."""
+    decides: bool
+    """False: policies are off, and a change is only put on record."""
 
+    def change(self, change: dict[str, Any], apply: Callable[[Transaction], T]) -> T:
+        """Makes a change. On record stands what kind it is, and a keyed digest of all of it, by which it can be proved.
 
-def make_owner(site: Site, *, passphrase: str) -> None:
-    """Makes the user of the operating system the site's owner, and puts the default policies into force."""
-    folder = site.path / "policies"
-    folder.mkdir(mode=0o700)
-    for source, name in ((DEFAULT, "site.cedar"), (DEFAULT.with_suffix(".csv"), "site.csv")):
-        (folder / name).write_bytes(source.read_bytes())
-    owner = Principal(name=site.local_principal, kind="person", groups=[OWNERS])
-    with site.state.transaction(write=True) as transaction:
-        transaction.principals.put(owner)
-        _publish(site, transaction, DEFAULT.read_text(), lambda path: passphrase)
-    site.close()
-
-
-def administer(
-    site: Site,
-    change: dict[str, Any],
-    apply: Callable[[Transaction], T],
-    *,
-    passphrase: Passphrase,
-    notify: Notify,
-) -> T:
-    """Makes a change to who may do what, after it was permitted and put on record.
-
-    On record stands what kind of change it is, and a keyed digest of the rest, by which it can be proved and found.
-    Raises RefusedError, StrongroomError, and what `apply` raises.
-    """
-    time = now()
-    event = AccessEvent(
-        id=new_id("evt", time),
-        time=format_time(time),
-        principal=site.local_principal,
-        action="Administer",
-        asset=SITE_ASSET,
-        outcome="allowed",
-        reason=str(change["change"]),
-        request_digest=f"sha256:{hmac.digest(site.sketch_key, rfc8785.dumps(change), 'sha256').hex()}",
-    )
-    decides = site.access(passphrase=passphrase, notify=notify)
-    if site.configuration.policy.mode == "off":
-        decides.record(event)
-    else:
-        decides.authorize(event)
-    with site.state.transaction(write=True) as transaction:
-        return apply(transaction)
-
-
-def publish_policies(site: Site, text: str, *, passphrase: Passphrase, notify: Notify) -> int:
-    """Signs a set of policies, puts it on record and into force. Returns its version.
-
-    Raises UsageError where whoever publishes could not publish the next one, RefusedError, StrongroomError.
-    """
-    owner, time = site.local_principal, now()
-    policies = Policies.parse(text)
-    event = AccessEvent(id="", time="", principal=owner, action="Administer", asset=SITE_ASSET, outcome="allowed")
-    with site.state.transaction(write=False) as transaction:
-        after = preview(transaction, policies, event, SshApprovals(site.name), time)
-    if not after.allowed:
-        raise UsageError(
-            f"with these policies {owner} could not publish others: {after.reason}",
-            next="have a policy that permits Administer",
+        Raises RefusedError, StrongroomError, and what `apply` raises.
+        """
+        time = self.access.clock()
+        event = AccessEvent(
+            id=new_id("evt", time),
+            time=format_time(time),
+            principal=self.principal,
+            action="Administer",
+            asset=SITE_ASSET,
+            outcome="allowed",
+            reason=str(change["change"]),
+            request_digest=f"sha256:{hmac.digest(self.secret, rfc8785.dumps(change), 'sha256').hex()}",
         )
-    return administer(
-        site,
-        {"change": "publishes policies", "sha256": hashlib.sha256(text.encode()).hexdigest()},
-        lambda transaction: _publish(site, transaction, text, passphrase),
-        passphrase=passphrase,
-        notify=notify,
-    )
+        if self.decides:
+            self.access.authorize(event)
+        else:
+            self.access.record(event)
+        with self.access.state.transaction(write=True) as transaction:
+            return apply(transaction)
 
+    def publish(self, text: str) -> int:
+        """Signs a set of policies, puts it on record and into force. Returns its version.
 
-def _publish(site: Site, transaction: Transaction, text: str, passphrase: Passphrase) -> int:
-    """The next version, signed. Raises UsageError where the site has no key to sign with."""
-    from ..vault import KeyFolder
+        Raises UsageError where whoever publishes could not publish the next one, RefusedError, StrongroomError.
+        """
+        policies, time = Policies.parse(text), self.access.clock()
+        event = AccessEvent(
+            id="", time="", principal=self.principal, action="Administer", asset=SITE_ASSET, outcome="allowed"
+        )
+        with self.access.state.transaction(write=False) as transaction:
+            after = preview(transaction, policies, event, self.access.approvals, time)
+        if not after.allowed:
+            raise UsageError(
+                f"with these policies {self.principal} could not publish others: {after.reason}",
+                next="have a policy that permits Administer",
+            )
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return self.change(
+            {"change": "publishes policies", "sha256": digest}, lambda transaction: self._publish(transaction, text)
+        )
 
-    Policies.parse(text)
-    folder, by = KeyFolder(site.vault_keys, passphrase), site.local_principal
-    own = _own_signers(folder)
-    if not own:
-        raise UsageError("there is no key to sign with", next="make one: strongroom vault keys new NAME --kind p256")
-    version = transaction.policies.newest_version() + 1
-    signature = folder.sign(own[0].key, _signed_bytes(version, text, by))
-    transaction.policies.add(
-        PolicySet(version=version, text=text, signer=own[0].key, signature=signature, by=by, published=now())
-    )
-    return version
+    def begin(self, folder: Path) -> None:
+        """Of a new site: the principal owns it, the default policies are in force, `folder` holds a copy to edit."""
+        folder.mkdir(mode=0o700)
+        for source, name in ((DEFAULT, "site.cedar"), (DEFAULT.with_suffix(".csv"), "site.csv")):
+            (folder / name).write_bytes(source.read_bytes())
+        with self.access.state.transaction(write=True) as transaction:
+            transaction.principals.put(Principal(name=self.principal, kind="person", groups=[OWNERS]))
+            self._publish(transaction, DEFAULT.read_text())
+
+    def _publish(self, transaction: Transaction, text: str) -> int:
+        """The next version, signed. Raises UsageError where the site has no key to sign with."""
+        own = _own_signers(self.keys)
+        if not own:
+            raise UsageError(
+                "there is no key to sign with", next="make one: strongroom vault keys new NAME --kind p256"
+            )
+        version = transaction.policies.newest_version() + 1
+        made = PolicySet(
+            version=version,
+            text=text,
+            signer=own[0].key,
+            signature=self.keys.sign(own[0].key, _signed_bytes(version, text, self.principal)),
+            by=self.principal,
+            published=self.access.clock(),
+        )
+        transaction.policies.add(made)
+        return version
 
 
 def _own_signers(folder: KeyFolder) -> Sequence[PublicKey]:

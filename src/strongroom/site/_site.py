@@ -15,15 +15,13 @@ import fcntl
 import hashlib
 import os
 import pwd
-import random
 import secrets
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -33,11 +31,13 @@ from ._configuration import Configuration, read_configuration, template
 if TYPE_CHECKING:
     from ..access import Access
     from ..audit import Subjects
+    from ..core.ports import Recorder
     from ..core.records import Entry
     from ..ledger import Home, RemoteRecorder, Sequencer
-    from ..state import State, Transaction
+    from ..state import State
     from ..store import Store
     from ..vault import Door, Recipient
+    from ._access import Administration
 
 __all__ = ["ENVIRONMENT", "OWN_WRITER", "Site", "own_door"]
 
@@ -45,9 +45,6 @@ ENVIRONMENT = {"STRONGROOM_SITE": "the site's directory where --site is not give
 OWN_WRITER = "strongroom"
 """The writer that the site's own commands are; its token lies in keys/writer.token."""
 _KEY_BYTES = 32
-T = TypeVar("T")
-RECORD_SECONDS = 20.0
-"""How long an event waits for other commands of the site to be done with the ledger."""
 
 
 class Site:
@@ -90,12 +87,12 @@ class Site:
             raise StrongroomError(
                 f"the site cannot be made: {error.strerror}", where=str(path), next="check space and permissions"
             ) from error
-        from ._access import make_owner
         from ._vault import make_keys
 
         site = cls.open(path)
         make_keys(site.vault_keys, passphrase=passphrase)
-        make_owner(site, passphrase=passphrase)
+        site.administration(passphrase=lambda path: passphrase).begin(path / "policies")
+        site.close()
         if origin:
             site.make_ledger(origin, passphrase=passphrase)
         return site
@@ -179,7 +176,7 @@ class Site:
             KeyFolder(self.vault_keys, passphrase),
             self.configuration.vault,
             self.path,
-            recorder=_OwnRecorder(self, passphrase) if self.ledger.exists else None,
+            recorder=self._own_recorder(passphrase, notify),
             versions=self.state,
             notify=notify,
             purpose=purpose,
@@ -196,35 +193,50 @@ class Site:
         notify: Callable[[str], None] = lambda text: None,
     ) -> Access:
         """Decides as this site's policies say, and puts it on record."""
-        from ._access import access
+        from ..access import Access
+        from ..vault import KeyFolder
+        from ._access import PublishedPolicies, SshApprovals
 
-        recorder = _OwnRecorder(self, passphrase) if self.ledger.exists else _NoRecorder(notify)
-        return access(self, recorder, passphrase, notify)
+        return Access(
+            state=self.state,
+            policies=PublishedPolicies(KeyFolder(self.vault_keys, passphrase), str(self.path), notify),
+            approvals=SshApprovals(self.name),
+            recorder=self._own_recorder(passphrase, notify),
+            shadow=self.configuration.policy.mode == "shadow",
+            notify=notify,
+        )
 
-    def administer(
+    def administration(
         self,
-        change: dict[str, Any],
-        apply: Callable[[Transaction], T],
         *,
         passphrase: Callable[[Path], str] = lambda path: "",
         notify: Callable[[str], None] = lambda text: None,
-    ) -> T:
-        """Makes a change to who may do what, after it was permitted and put on record. See `administer`."""
-        from ._access import administer
+    ) -> Administration:
+        """Changes who may do what on this site, in the name of the user of the operating system."""
+        from ..vault import KeyFolder
+        from ._access import Administration
 
-        return administer(self, change, apply, passphrase=passphrase, notify=notify)
+        return Administration(
+            access=self.access(passphrase=passphrase, notify=notify),
+            keys=KeyFolder(self.vault_keys, passphrase),
+            principal=self.local_principal,
+            secret=self._key,
+            decides=self.configuration.policy.mode != "off",
+        )
 
-    def publish_policies(
-        self,
-        text: str,
-        *,
-        passphrase: Callable[[Path], str] = lambda path: "",
-        notify: Callable[[str], None] = lambda text: None,
-    ) -> int:
-        """Signs a set of policies, puts it on record and into force. Returns its version. See `publish_policies`."""
-        from ._access import publish_policies
+    def _own_recorder(self, passphrase: Callable[[Path], str], notify: Callable[[str], None]) -> Recorder:
+        """Puts this site's own events on record, or tells that it has no ledger to do so."""
+        from ._recorders import NoRecorder, PatientRecorder
 
-        return publish_policies(self, text, passphrase=passphrase, notify=notify)
+        if not self.ledger.exists:
+            return NoRecorder(notify)
+        return PatientRecorder(lambda entry: self._record(entry, passphrase))
+
+    def _record(self, entry: Entry, passphrase: Callable[[Path], str]) -> int:
+        data = self.admitted(msgspec.structs.replace(entry, writer=OWN_WRITER), OWN_WRITER)
+        opens = "" if self.served else passphrase(self.ledger.key_file)
+        with self.recorder(passphrase=opens) as recorder:
+            return recorder.append_many([data])[0]
 
     @property
     def name(self) -> str:
@@ -372,47 +384,6 @@ class Site:
         """Closes what is open of the state: then its write-ahead log is gone. It is opened again when it is needed."""
         if "state" in self.__dict__:
             self.state.close()
-
-
-class _NoRecorder:
-    """Of a site without a ledger: nothing is on record, and whoever asks is told so."""
-
-    def __init__(self, notify: Callable[[str], None]) -> None:
-        self._notify = notify
-
-    def append(self, entry: Entry) -> int:
-        """See `Recorder`."""
-        what = f"{entry.body['action']} of {entry.body['asset']}"
-        self._notify(f"not recorded: {what}; name a site with a ledger to have it on record")
-        return -1
-
-
-class _OwnRecorder:
-    """Puts events on record one at a time, so that a program that has an object open for days holds no lock."""
-
-    def __init__(self, site: Site, passphrase: Callable[[Path], str]) -> None:
-        self._site = site
-        self._passphrase = passphrase
-
-    def append(self, entry: Entry) -> int:
-        """See `Recorder`; personal facts become keyed digests."""
-        from ..ledger import AnotherSequencer
-
-        data = self._site.admitted(msgspec.structs.replace(entry, writer=OWN_WRITER), OWN_WRITER)
-        ends = time.monotonic() + RECORD_SECONDS
-        while True:
-            try:
-                return self._append(data)
-            except AnotherSequencer:  # many processes that open one model at once have a turn each
-                if time.monotonic() >= ends:
-                    raise
-                time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - it only keeps them apart
-
-    def _append(self, data: bytes) -> int:
-        site = self._site
-        opens = "" if site.served else self._passphrase(site.ledger.key_file)
-        with site.recorder(passphrase=opens) as recorder:
-            return recorder.append_many([data])[0]
 
 
 def _tell(text: str) -> None:
