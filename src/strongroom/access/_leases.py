@@ -12,7 +12,7 @@ from ..core.ids import check_asset_name, check_id, new_id
 from ..core.leases import Approval, Lease
 from ..core.records import AccessEvent
 from ..state import Transaction
-from ._facts import RELEASES, REQUEST_DAYS
+from ._facts import RELEASES, REQUEST_DAYS, refused, want, why_over
 from ._opening import Access
 
 __all__ = ["MAX_LEASE_SECONDS", "MAX_REQUESTS", "approve_lease", "find_lease", "request_lease", "revoke_lease"]
@@ -52,8 +52,16 @@ def request_lease(
         changed=time,
     )
     with access.state.transaction(write=True) as transaction:
-        if transaction.principals.get(principal) is None:
-            raise RefusedError(f"{principal} is not a principal of this site")
+        asker = transaction.principals.get(principal)
+        if asker is None or asker.suspended:
+            why = "is suspended" if asker else "is not known to this site"
+            raise RefusedError(f"{principal} {why}", next="ask an owner of the site")
+        action = want(
+            transaction,
+            AccessEvent(id="", time="", principal=principal, action=action, asset=asset, outcome="allowed"),
+            "",
+            time,
+        ).event.action  # a dataset's
         waiting = [
             one
             for one in transaction.leases.all(principal=principal, state="requested")
@@ -61,6 +69,7 @@ def request_lease(
         ]
         if len(waiting) >= MAX_REQUESTS:
             raise RefusedError(f"{MAX_REQUESTS} requests of {principal} wait already", next="revoke some")
+        lease = msgspec.structs.replace(lease, action=action)
         transaction.leases.put(lease)
     return lease
 
@@ -85,26 +94,26 @@ def approve_lease(access: Access, id: str, signature: str, owner: Owner) -> tupl
         keys = transaction.principals.ssh_keys()
     _check_waiting(lease, time)
     person = owner(lease, signature, keys)
-    if person == lease.principal:
-        raise RefusedError(f"{person} asked for it; another person has to approve", where=lease.id)
+    event = AccessEvent(
+        id=new_id("evt", time),
+        time=format_time(time),
+        principal=person,
+        action="Approve",
+        asset=lease.asset,
+        asset_digest=lease.asset_digest,
+        outcome="allowed",
+        reason=f"approves {lease.action} under {lease.id}",
+    )
     with access.state.transaction(write=False) as transaction:
         given = transaction.leases.approvals(id)
-        if any(one.principal == person for one in given):
-            raise UsageError(f"{person} has approved {id} already")
-        if len(given) >= MAX_APPROVALS:
-            raise RefusedError(f"{id} has {MAX_APPROVALS} approvals already")
-    access.authorize(
-        AccessEvent(
-            id=new_id("evt", time),
-            time=format_time(time),
-            principal=person,
-            action="Approve",
-            asset=lease.asset,
-            asset_digest=lease.asset_digest,
-            outcome="allowed",
-            reason=f"approves {lease.action} under {lease.id}",
-        )
-    )
+        own = want(transaction, event, "", time)
+    if person == lease.principal:
+        access.refuse(own, refused("whoever asked for it cannot approve it; another person has to"))
+    if any(one.principal == person for one in given):
+        raise UsageError(f"{person} has approved {id} already")
+    if len(given) >= MAX_APPROVALS:
+        raise RefusedError(f"{id} has {MAX_APPROVALS} approvals already")
+    access.authorize(event)
     with access.state.transaction(write=True) as transaction:
         _check_waiting(find_lease(transaction, id), access.clock())
         approval = Approval(id=new_id("apr", time), lease=id, principal=person, signature=signature, given=time)
@@ -123,7 +132,6 @@ def revoke_lease(transaction: Transaction, id: str, time: int) -> Lease:
 
 
 def _check_waiting(lease: Lease, time: int) -> None:
-    if lease.state != "requested":
-        raise RefusedError(f"{lease.id} is {lease.state}", next="have a new one requested")
-    if lease.requested + REQUEST_DAYS * _DAY_US <= time:
-        raise RefusedError(f"{lease.id} was asked for more than {REQUEST_DAYS} days ago", next="have it asked for anew")
+    why = why_over(lease, time) or ("" if lease.state == "requested" else f"{lease.id} is {lease.state}")
+    if why:
+        raise RefusedError(why, next="have a new one requested")

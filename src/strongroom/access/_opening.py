@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import msgspec
 
@@ -26,23 +26,23 @@ from ..core.ports import Recorder
 from ..core.records import AccessEvent, Entry
 from ..policy import Decision, Policies
 from ..state import State, Transaction
-from ._facts import RELEASES, Approvals, Wanted, decide, unfit, wanted_asset
+from ._facts import ONCE, RELEASES, Approvals, Wanted, budget_of, check_request, is_debited, judge, refused, want
 
 __all__ = ["OPENING_SECONDS", "Access", "PolicySource"]
 
 OPENING_SECONDS = 8 * 3600
 """How long a lease holds that nobody asked for in advance."""
-ONCE = frozenset({"ExportWeights"})
-"""Actions whose leases are used up by one release."""
-CLOCK_SLACK_US = 60_000_000
-"""How far the clock may go back: a later time was seen, and leases would live longer than they were given for."""
+ALWAYS = frozenset({"Administer", "Approve"})
+"""Actions that shadow mode refuses too: what they change outlives it."""
+MAX_REASON_CHARACTERS = 1000
+MAX_RECORDED_POLICIES = 20
 
 
 class PolicySource(Protocol):
     """Where the policies in force come from."""
 
     def current(self, transaction: Transaction) -> Policies:
-        """The set in force. Raises StrongroomError where there is none that can be believed."""
+        """The set in force. Raises RefusedError where there is none, IntegrityError where it cannot be believed."""
         ...
 
 
@@ -61,58 +61,55 @@ class Access:
 
     def authorize(self, request: AccessEvent, *, object: str = "") -> AccessEvent:
         """See `Authorizer`. Raises RefusedError, which is on record; StrongroomError where nothing could be."""
+        check_request(request)
         time = self.clock()
         with self.state.transaction(write=True) as transaction:
-            wanted = self._wanted(transaction, request, object, time)
-            decision = self._decide(transaction, wanted, time)  # 2
-            if self.shadow and not decision.allowed:  # a lease that was named may be another's
-                wanted = msgspec.structs.replace(wanted, lease=None)
-            if decision.allowed or self.shadow:
+            wanted = want(transaction, request, object, time)
+            decision = self.decision(transaction, wanted, time)  # 2
+            lets_through = decision.allowed or (self.shadow and wanted.event.action not in ALWAYS)
+            transaction.leases.see_time(time)
+            if lets_through:
                 wanted = self._take(transaction, wanted, time)  # 3
-        if not decision.allowed and not self.shadow:
-            self._refuse(wanted, decision)
+        if not lets_through:
+            self.refuse(wanted, decision)
         if not decision.allowed:
             decision = Decision(True, decision.policies, f"shadow mode: {decision.reason}")
             self.notify(decision.reason)
-        event = self._event(wanted, decision)
+        event = _told(wanted, decision)
         index = self.record(event)  # 4
         with self.state.transaction(write=True) as transaction:
             again = self._again(transaction, wanted)  # 5
-            if again.allowed or self.shadow:
+            lets_through = again.allowed or (self.shadow and wanted.event.action not in ALWAYS)
+            if lets_through:
                 self._release(transaction, wanted, index)  # 6
             else:
                 self._drop(transaction, wanted)
-        if not again.allowed and not self.shadow:
-            self._refuse(wanted, again)
+        if not lets_through:
+            self.refuse(wanted, again)
         return event
+
+    def decision(self, transaction: Transaction, wanted: Wanted, time: int) -> Decision:
+        """What the policies in force say, if there are any. Raises IntegrityError where they cannot be believed."""
+        try:
+            policies = self.policies.current(transaction)
+        except RefusedError as error:
+            return refused(error.message)
+        return judge(transaction, policies, wanted, self.approvals, time)
 
     def record(self, event: AccessEvent) -> int:
         """Puts an event on record as it is. Returns its index once it is durable. Raises StrongroomError."""
         body = msgspec.to_builtins(event)
         return self.recorder.append(Entry(type="strongroom.access/1", time=event.time, writer="strongroom", body=body))
 
-    def _wanted(self, transaction: Transaction, event: AccessEvent, object: str, time: int) -> Wanted:
-        asset = wanted_asset(transaction, event.asset)
-        if event.action == "OpenWeights" and asset.kind == "dataset":
-            event = msgspec.structs.replace(event, action="ReadDataset")
-        lease = transaction.leases.get(event.lease) if event.lease else None
-        if lease is not None:
-            event = msgspec.structs.replace(event, purpose=lease.purpose)
-        elif not event.lease and event.action in RELEASES - ONCE:
-            lease = transaction.leases.active(event.principal, event.action, event.asset_digest, event.purpose, time)
-        return Wanted(transaction.principals.get(event.principal), event, asset, object, lease)
-
-    def _decide(self, transaction: Transaction, wanted: Wanted, time: int) -> Decision:
-        event, policies = wanted.event, self.policies.current(transaction)
-        if wanted.principal is None:
-            return _refused(f"{event.principal[:80]} is not a principal of this site")
-        if time < transaction.leases.newest_time() - CLOCK_SLACK_US:
-            return _refused("the clock of this machine is behind a time that was seen before")
-        if event.lease:
-            why = unfit(wanted.lease, event, time)
-            if why:
-                return _refused(why)
-        return decide(transaction, policies, wanted, self.approvals, time)
+    def refuse(self, wanted: Wanted, decision: Decision) -> NoReturn:
+        """Puts a refusal on record, and raises it. It is refused all the same where the ledger cannot write."""
+        event = msgspec.structs.replace(_told(wanted, decision), bytes=0)
+        try:
+            self.record(event)
+        except StrongroomError as error:
+            self.notify(f"not recorded: a refusal, because {error}")
+        where = f"{event.action} of {event.asset} by {event.principal}"
+        raise RefusedError(decision.reason, where=where, next=_next(wanted, decision))
 
     def _take(self, transaction: Transaction, wanted: Wanted, time: int) -> Wanted:
         """Step 3. A lease that is active already released the same key, and is not debited again."""
@@ -131,12 +128,18 @@ class Access:
                 seconds=OPENING_SECONDS,
                 state="requested",
             )
-        lease = msgspec.structs.replace(
-            lease, state="pending", changed=time, attempt=lease.attempt + 1, bytes=event.bytes
+        taken = msgspec.structs.replace(
+            lease,
+            state="pending",
+            changed=time,
+            attempt=lease.attempt + 1,
+            bytes=event.bytes,
+            opened=event.asset_digest,
         )
-        transaction.leases.put(lease)
-        transaction.leases.release(wanted.asset.name, event.principal, time, event.bytes)
-        return msgspec.structs.replace(wanted, lease=lease)
+        transaction.leases.put(taken)
+        if not is_debited(lease, time):  # by whoever took it before, and died
+            transaction.leases.release(budget_of(event.asset), event.principal, time, event.bytes)
+        return msgspec.structs.replace(wanted, lease=taken)
 
     def _again(self, transaction: Transaction, wanted: Wanted) -> Decision:
         """Step 5, with what the tables hold now."""
@@ -144,15 +147,10 @@ class Access:
         if lease is not None:
             found = transaction.leases.get(lease.id)
             if found is None or (found.state, found.attempt) != (lease.state, lease.attempt):
-                return _refused(f"{lease.id} was revoked, or taken by another, meanwhile")
-        fresh = msgspec.structs.replace(
-            wanted,
-            principal=transaction.principals.get(wanted.event.principal),
-            asset=wanted_asset(transaction, wanted.event.asset),
-        )
-        if fresh.principal is None:
-            return _refused(f"{wanted.event.principal[:80]} is not a principal of this site any more")
-        return decide(transaction, self.policies.current(transaction), fresh, self.approvals, time)
+                return refused(f"{lease.id} was revoked, or taken by another, meanwhile")
+        fresh = want(transaction, msgspec.structs.replace(wanted.event, lease=""), wanted.object, time)
+        fresh = msgspec.structs.replace(fresh, event=wanted.event, lease=lease, unfit=wanted.unfit)
+        return self.decision(transaction, fresh, time)
 
     def _release(self, transaction: Transaction, wanted: Wanted, index: int) -> None:
         """Step 6."""
@@ -174,40 +172,33 @@ class Access:
         if lease and found and (found.state, found.attempt) == ("pending", lease.attempt):
             transaction.leases.put(msgspec.structs.replace(found, state="revoked", changed=self.clock()))
 
-    def _event(self, wanted: Wanted, decision: Decision) -> AccessEvent:
-        reason = "; ".join(part for part in (wanted.event.reason, decision.reason) if part)
-        return msgspec.structs.replace(
-            wanted.event,
-            outcome="allowed" if decision.allowed else "refused",
-            reason=reason[:MAX_REASON_CHARACTERS],
-            policy_ids=list(decision.policies),
-            lease=wanted.lease.id if wanted.lease else wanted.event.lease,
-        )
 
-    def _refuse(self, wanted: Wanted, decision: Decision) -> None:
-        """Puts a refusal on record, and raises it. It is refused all the same where the ledger cannot write."""
-        event = self._event(wanted, decision)
-        try:
-            self.record(msgspec.structs.replace(event, bytes=0))
-        except StrongroomError as error:
-            self.notify(f"not recorded: a refusal, because {error}")
-        raise RefusedError(decision.reason, where=event.asset, next=_next(wanted, decision))
-
-
-MAX_REASON_CHARACTERS = 1000
-
-
-def _refused(why: str) -> Decision:
-    return Decision(False, (), f"refused: {why}")
+def _told(wanted: Wanted, decision: Decision) -> AccessEvent:
+    """The event as it goes on record. Policies' ids are bounded: no set of them can make a record impossible."""
+    reason = "; ".join(part for part in (wanted.event.reason, decision.reason) if part)
+    return msgspec.structs.replace(
+        wanted.event,
+        outcome="allowed" if decision.allowed else "refused",
+        reason=reason[:MAX_REASON_CHARACTERS],
+        policy_ids=list(decision.policies[:MAX_RECORDED_POLICIES]),
+        lease=wanted.lease.id if wanted.lease else wanted.event.lease,
+    )
 
 
 def _next(wanted: Wanted, decision: Decision) -> str:
     """What whoever was refused can do, where it is one of the default policies that refused."""
-    event = wanted.event
-    if "export-needs-approvals" in decision.policies and wanted.lease is not None:
-        return f"have it approved by others: strongroom lease approve {wanted.lease.id}"
-    if "export-needs-approvals" in decision.policies:
-        return f"strongroom lease request {event.action} {event.asset} --purpose TEXT, and have it approved"
-    if "dear-needs-purpose" in decision.policies:
-        return "say what for: --purpose TEXT"
-    return "ask an owner of the site for a grant: strongroom grant add"
+    event, lease = wanted.event, wanted.lease
+    ask = f"strongroom lease request {event.action} {event.asset} --purpose TEXT, and have it approved"
+    by_policy = {
+        "export-needs-approvals": f"have it approved by others: strongroom lease approve {lease.id}" if lease else ask,
+        "dear-needs-purpose": "say what for: --purpose TEXT",
+    }
+    by_reason = {
+        "not known": f"an owner of the site can make you known: strongroom principal add {event.principal}",
+        "the clock": "set it; if it is right, an owner says so: strongroom policy reset-clock",
+        "no policy permits": "ask an owner of the site for a grant: strongroom grant add",
+        "no policies": "docs/policy.md says how a site that was made before gets them, under 'Changing policies'",
+    }
+    found = [text for id, text in by_policy.items() if id in decision.policies]
+    found += [text for part, text in by_reason.items() if part in decision.reason]
+    return next(iter(found), "see: strongroom lease list" if wanted.unfit else "see: strongroom policy show")

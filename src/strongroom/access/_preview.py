@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..core.errors import RefusedError
+import msgspec
+
 from ..core.records import AccessEvent
 from ..policy import ACTIONS, Decision, Policies
 from ..state import Transaction
-from ._facts import Approvals, Wanted, decide, unfit, wanted_asset
+from ._facts import Approvals, judge, want
 
 __all__ = ["Difference", "differences", "preview"]
 
@@ -28,17 +29,17 @@ class Difference:
 def preview(
     transaction: Transaction, policies: Policies, event: AccessEvent, approvals: Approvals, time: int
 ) -> Decision:
-    """What the policies say of a request, on what the tables hold. Raises RefusedError for what cannot be asked."""
-    principal = transaction.principals.get(event.principal)
-    if principal is None:
-        raise RefusedError(f"'{event.principal[:80]}' is not a principal of this site")
+    """What the policies say of a request, on what the tables hold. Raises RefusedError for what cannot be asked.
+
+    Where the event says no bytes, it is asked for all of the asset; where it names a lease for one object, for that.
+    """
+    wanted = want(transaction, event, "", time)
+    if not event.bytes and wanted.asset.size > 0:
+        event = msgspec.structs.replace(event, bytes=wanted.asset.size)
     lease = transaction.leases.get(event.lease) if event.lease else None
-    if event.lease:
-        why = unfit(lease, event, time)
-        if why:
-            raise RefusedError(why)
-    asset = wanted_asset(transaction, event.asset)
-    return decide(transaction, policies, Wanted(principal, event, asset, "", lease), approvals, time)
+    if lease is not None and not event.asset_digest:
+        event = msgspec.structs.replace(event, asset_digest=lease.asset_digest or lease.opened)
+    return judge(transaction, policies, want(transaction, event, "", time), approvals, time)
 
 
 def differences(
@@ -52,14 +53,17 @@ def differences(
 ) -> Iterator[Difference | None]:
     """What changes for whom, of every principal, action and asset; None for each that stays as it is."""
     for principal in transaction.principals.all():
-        for name in assets:
-            asset = wanted_asset(transaction, name)
+        for asset in assets:
             for action in ACTIONS:
                 event = AccessEvent(
-                    id="", time="", principal=principal.name, action=action, asset=name, outcome="allowed",
+                    id="",
+                    time="",
+                    principal=principal.name,
+                    action=action,
+                    asset=asset,
+                    outcome="allowed",
                     purpose=purpose,
-                )  # fmt: skip
-                wanted = Wanted(principal, event, asset, "")
-                old, new = (decide(transaction, one, wanted, approvals, time) for one in (before, after))
+                )
+                old, new = (preview(transaction, one, event, approvals, time) for one in (before, after))
                 changed = old.allowed is not new.allowed
-                yield Difference(principal.name, action, name, old, new) if changed else None
+                yield Difference(principal.name, action, asset, old, new) if changed else None

@@ -51,6 +51,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """When its state changed last."""
     attempt: int = 0
     """How often it was taken: who took it before and was slow finds that somebody else has it."""
+    opened: str = ""
+    """The digest of the object that it was used for first; it is for no other."""
     bytes: int = 0
     """What it released counts as so many."""
     entry: int = -1

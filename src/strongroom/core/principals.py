@@ -44,7 +44,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def check_principal_name(name: str) -> str:
     """Returns `name` if it can be one. Raises RefusedError."""
-    if not _NAME.fullmatch(name) or "//" in name.removeprefix("spiffe://") or "/../" in name:
+    if (
+        not _NAME.fullmatch(name)
+        or name.startswith("group:")
+        or "//" in name.removeprefix("spiffe://")
+        or "/../" in name
+    ):
         raise RefusedError(
             f"'{name[:80]}' cannot name a principal",
             next="write a-z, A-Z, 0-9 and . _ @ + : / - between; at most 255 characters",

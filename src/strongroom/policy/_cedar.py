@@ -150,8 +150,7 @@ class Policies:
             return Decision(True, ids, f"permitted: {self._because(ids)}")
         if ids:
             return Decision(False, ids, f"refused: {self._because(ids)}")
-        what = f"{request.action} of {request.asset.name} by {request.principal.name}"
-        return Decision(False, (), f"refused: no policy permits {what}")
+        return Decision(False, (), f"refused: no policy permits {request.action} of {request.asset.name}")
 
     def _because(self, ids: Sequence[str]) -> str:
         return "; ".join(self._by_id[one].because or one for one in ids)

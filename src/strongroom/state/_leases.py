@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError as TakenError
 
 from ..core.errors import UsageError
 from ..core.leases import Approval, Lease
 from ._rows import record_of
-from ._tables import approvals, leases, releases, sealers
+from ._tables import approvals, leases, marks, releases, sealers
 
 __all__ = ["Leases"]
 
@@ -42,11 +42,14 @@ class Leases:
             asked = asked.where(leases.c.state == state)
         return [record_of(row, Lease) for row in self._connection.execute(asked)]
 
-    def active(self, principal: str, action: str, asset_digest: str, purpose: str, time_us: int) -> Lease | None:
+    def active(
+        self, principal: str, action: str, asset: str, asset_digest: str, purpose: str, time_us: int
+    ) -> Lease | None:
         """A lease that covers this already, and has not expired."""
         asked = select(leases).where(
             leases.c.principal == principal,
             leases.c.action == action,
+            leases.c.asset == asset,
             leases.c.asset_digest == asset_digest,
             leases.c.purpose == purpose,
             leases.c.state == "active",
@@ -55,9 +58,17 @@ class Leases:
         row = self._connection.execute(asked.limit(1)).one_or_none()
         return None if row is None else record_of(row, Lease)
 
-    def newest_time(self) -> int:
-        """When the newest lease was asked for, 0 where there is none."""
-        return self._connection.scalar(select(func.max(leases.c.requested))) or 0
+    def seen_time(self) -> int:
+        """The latest time at which anything was decided, 0 before."""
+        return self._connection.scalar(select(marks.c.value).where(marks.c.name == "time")) or 0
+
+    def see_time(self, time_us: int, *, back: bool = False) -> None:
+        """Notes a time; an earlier one only with `back`."""
+        seen = self._connection.scalar(select(marks.c.value).where(marks.c.name == "time"))
+        if seen is None:
+            self._connection.execute(insert(marks).values(name="time", value=time_us))
+        elif time_us > seen or back:
+            self._connection.execute(update(marks).where(marks.c.name == "time").values(value=time_us))
 
     def put_sealer(self, object: str, principal: str) -> None:
         """Who sealed an object; the first one stays."""

@@ -32,6 +32,7 @@ __all__ = [
     "assets",
     "grants",
     "leases",
+    "marks",
     "metadata",
     "policy_sets",
     "principal_groups",
@@ -187,13 +188,14 @@ leases = Table(
     Column("state", String(16), nullable=False),
     Column("expires", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
+    Column("opened", String(71), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("entry", BigInteger, nullable=False),
+    CheckConstraint("bytes >= 0", name="bytes_are_none_or_more"),
     CheckConstraint("state IN ('requested', 'pending', 'active', 'used', 'revoked')", name="state_is_known"),
 )
-"""Short, purpose-bound rights to use a key. `expires` is 0 until it is used for the first time; `entry` is the index of
-the ledger's entry that says so, -1 before. What each state means stands at `state.Lease`."""
+"""Short, purpose-bound rights to use a key; the columns are the fields of `core.leases.Lease`."""
 
 approvals = Table(
     "approvals",
@@ -224,6 +226,14 @@ sealers = Table(
     Column("principal", String(PRINCIPAL_NAME_CHARACTERS), nullable=False),
 )
 """Who sealed an object, by the object's own id: a name can be taken by the next."""
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""`time`: the latest time at which anything was decided."""
 
 policy_sets = Table(
     "policy_sets",

@@ -41,7 +41,7 @@ def test_the_default_policies_decide_as_their_table_says() -> None:
 def test_what_nothing_permits_is_refused() -> None:
     decision = Policies.parse("").decide(request())
     assert (decision.allowed, decision.policies) == (False, ())
-    assert decision.reason == "refused: no policy permits OpenWeights of acme/llama by bob@acme.example"
+    assert decision.reason == "refused: no policy permits OpenWeights of acme/llama"
     with pytest.raises(RefusedError, match="no policy permits"):
         decision.require()
 

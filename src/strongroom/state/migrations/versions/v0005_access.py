@@ -58,6 +58,11 @@ def upgrade() -> None:
         sa.Column("principal", sa.String(255), nullable=False),
     )
     op.create_table(
+        "marks",
+        sa.Column("name", sa.String(16), primary_key=True),
+        sa.Column("value", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
         "policy_sets",
         sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("text", sa.Text, nullable=False),
@@ -82,9 +87,11 @@ def _leases() -> None:
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("expires", sa.BigInteger, nullable=False),
         sa.Column("changed", sa.BigInteger, nullable=False),
+        sa.Column("opened", sa.String(71), nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("entry", sa.BigInteger, nullable=False),
+        sa.CheckConstraint("bytes >= 0", name="bytes_are_none_or_more"),
         sa.CheckConstraint("state IN ('requested', 'pending', 'active', 'used', 'revoked')", name="state_is_known"),
     )
     op.create_table(
