@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import sqlite3
 import subprocess
@@ -114,7 +115,7 @@ def test_an_export_is_refused_until_two_others_have_signed_and_all_of_it_is_on_r
     checked = desk.json(
         "policy", "check", "--principal", desk.me, "--action", "ExportWeights", "--asset", ASSET, "--lease", lease, code=4
     )  # fmt: skip
-    assert [one["id"] for one in checked["policies"]] == ["dear-needs-purpose", "export-needs-approvals"]
+    assert [one["id"] for one in checked["policies"]] == ["export-needs-approvals"]
     assert f"strongroom lease approve {lease}" in desk.run(
         "vault", "unseal", "m", "-o", "out", "--lease", lease, code=4
     )
@@ -178,7 +179,7 @@ def test_signatures_that_do_not_count(desk: Desk) -> None:
     desk.run("lease", "approve", lease, code=2)
     # A key of one's own counts for nothing on one's own request.
     desk.run("principal", "add", desk.me, "--group", "owners", "--ssh-key", "stranger.pub", "--replace")
-    assert "another person has to approve" in desk.run("lease", "approve", lease, "--key", "stranger", code=4)
+    assert "another person has to" in desk.run("lease", "approve", lease, "--key", "stranger", code=4)
     assert desk.json("lease", "show", lease)["approved_by"] == []
 
 
@@ -215,7 +216,7 @@ def test_policies_are_tried_compared_and_published_and_never_lock_one_out(desk: 
     desk.run("lease", "approve", lease, "--key", "bob")
     desk.run("vault", "unseal", "m", "-o", "out", "--lease", lease)
     (desk.path / "new.cedar").write_text('@id("none") forbid (principal, action, resource);')
-    assert "could not publish others" in desk.run("policy", "publish", "new.cedar", code=2)
+    assert "nobody could administer the site" in desk.run("policy", "publish", "new.cedar", code=2)
     changed = desk.json("policy", "diff", "new.cedar", code=1)
     assert (desk.me, "Administer", False) in {(o["principal"], o["action"], o["allowed"]) for o in changed["changed"]}
     assert changed["added"] == ["none"]
@@ -254,7 +255,7 @@ def test_a_site_that_was_made_before_there_were_policies_gets_them(desk: Desk) -
     with sqlite3.connect(desk.path / "S/state.db") as direct:
         direct.executescript("PRAGMA foreign_keys = ON; DELETE FROM policy_sets; DELETE FROM principals")
     assert "no policies are in force" in desk.run("vault", "check", "m", code=(0, 4))
-    assert "not a principal" in desk.run("policy", "publish", "--default", code=(2, 4))
+    assert "nobody could administer" in desk.run("policy", "publish", "--default", code=2)
     path = desk.path / "S/strongroom.toml"
     text = path.read_text()
     path.write_text(text.replace('mode = "enforce"', 'mode = "off"'))
@@ -264,6 +265,105 @@ def test_a_site_that_was_made_before_there_were_policies_gets_them(desk: Desk) -
     path.write_text(text)
     desk.run("vault", "unseal", "m", "-o", "again", code=4)
     assert desk.recorded("strongroom/site")[-2:] == [("Administer", "allowed")] * 2
+
+
+def as_member(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> str:
+    """From now on bob runs the commands: a member, who owns nothing."""
+    found = pwd.getpwuid(os.getuid())
+    host = desk.me.partition("@")[2]
+    desk.run("principal", "add", f"bob@{host}", "--group", "members")
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: pwd.struct_passwd(("bob", *found[1:])))
+    return f"bob@{host}"
+
+
+def test_a_member_changes_nothing_that_decides(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    (desk.path / "all.cedar").write_text('@id("all") permit (principal, action, resource);')
+    (desk.path / "all.csv").write_text("principal,action,asset,expect\n")
+    (desk.path / "assets.csv").write_text(f"name,at,classification\n{ASSET},file:///srv/llama,public\n")
+    bob = as_member(desk, monkeypatch)
+    before = len(desk.recorded("strongroom/site"))
+    tried: list[list[str]] = [
+        ["asset", "add", ASSET, "--at", "file:///srv/llama", "--classification", "public", "--replace"],
+        ["asset", "remove", ASSET],
+        ["principal", "add", bob, "--group", "owners", "--replace"],
+        ["principal", "suspend", "eve@acme"],
+        ["grant", "add", bob, "ExportWeights", ASSET],
+        ["policy", "publish", "all.cedar"],
+        ["policy", "reset-clock"],
+    ]
+    for words in tried:
+        assert "no policy permits Administer" in desk.run(*words, code=4), words
+    assert desk.recorded("strongroom/site")[before:] == [("Administer", "refused")] * len(tried)
+    assert desk.json("asset", "show", ASSET)["classification"] == "crown"
+    lease = desk.request()
+    desk.run("lease", "revoke", lease)
+    assert desk.json("lease", "show", lease)["state"] == "revoked", "one's own request can be withdrawn"
+
+
+def test_adding_an_outsider_is_an_export(desk: Desk) -> None:
+    (desk.path / "theirs").mkdir()
+    desk.run("vault", "keys", "new", "ally", "--directory", "theirs", "--json")
+    told = desk.run("vault", "rekey", "m", "--add", "theirs/ally.pub", "--purpose", "sharing", code=4)
+    assert "the signed yes of two other people" in told
+    assert desk.recorded()[-1] == ("ExportWeights", "refused")
+    desk.run("vault", "rekey", "m", "--remove", "recovery")
+    desk.run("vault", "rekey", "m", "--add", "recovery", "--purpose", "back", code=(0, 4))
+    desk.run("grant", "add", desk.me, "ExportWeights", ASSET)
+    lease = desk.request()
+    for key in ("bob", "eve"):
+        desk.run("lease", "approve", lease, "--key", key)
+    desk.run("vault", "rekey", "m", "--add", "theirs/ally.pub", "--lease", lease)
+    assert desk.recorded()[-2:] == [("ExportWeights", "allowed"), ("Rekey", "allowed")]
+
+
+def test_without_its_ledgers_key_a_site_releases_nothing(desk: Desk) -> None:
+    desk.run("grant", "add", desk.me, "OpenWeights", ASSET)
+    (desk.path / "S/keys/ledger.key").rename(desk.path / "gone")
+    assert "the ledger's key is gone" in desk.run("vault", "unseal", "m", "-o", "out", code=5)
+    assert "the ledger's key is gone" in desk.run("grant", "add", desk.me, "ExportWeights", ASSET, code=5)
+    assert not (desk.path / "out").exists()
+
+
+def test_what_cannot_be_done_is_not_on_record(desk: Desk) -> None:
+    before = desk.recorded("strongroom/site")
+    desk.run("principal", "add", "ole@acme", "--ssh-key", "bob.pub", code=2)
+    desk.run("principal", "add", "bob@acme", code=2)
+    desk.run("grant", "revoke", "bob@acme", "OpenWeights", ASSET, code=3)
+    desk.run("asset", "remove", "acme/none", code=4)
+    told = desk.run("principal", "add", desk.me, "--group", "members", "--replace", code=2)
+    assert "nobody could administer the site" in told
+    assert desk.recorded("strongroom/site") == before
+    desk.run("principal", "add", "bob@acme", "--group", "owners", "--ssh-key", "bob.pub", "--replace")
+    desk.run("principal", "add", desk.me, "--group", "members", "--replace")
+    assert desk.json("principal", "list")[0]["groups"] == ["owners"]
+
+
+@pytest.mark.parametrize("text", ["a\udcff", "a\n", "../x", "group:members", "x" * 300])
+def test_words_that_name_nothing_are_refused(desk: Desk, text: str) -> None:
+    desk.run("principal", "suspend", text, code=4)
+    desk.run("principal", "remove", text, code=4)
+    desk.run("principal", "add", text, code=4)
+    desk.run("lease", "show", text, code=4)
+    desk.run("lease", "revoke", text, code=4)
+    check = ["policy", "check", "--action", "Seal", "--asset", ASSET]
+    desk.run(*check, "--principal", text, code=4)
+    desk.run(*check, "--principal", desk.me, "--lease", text, code=4)
+    desk.run("grant", "add", desk.me, "Seal", text, code=(2, 4))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "permit (principal, action, resource) when { " + " && ".join(["true"] * 600) + " };",
+        "permit (principal, action, resource) when { " + "(" * 3000 + "true" + ")" * 3000 + " };",
+        "permit (principal, action, resource) when { " + "!" * 600 + "true };",
+        "permit (principal, action, resource) when { " + "[" * 3000 + "]" * 3000 + " == [] };",
+        "permit (principal, action, resource) when { " + "if true then true else " * 600 + "true };",
+    ],
+)
+def test_policies_that_are_nested_without_end_are_refused(processes: Desk, text: str) -> None:
+    (processes.path / "deep.cedar").write_text('@id("deep") ' + text)
+    processes.run("policy", "test", "deep.cedar", "--table", "S/policies/site.csv", code=(1, 2))
 
 
 def test_people_come_are_suspended_and_go(desk: Desk) -> None:

@@ -5,7 +5,7 @@ the lease that consumes its approvals are one transaction; what was revoked mean
 """
 
 from ._facts import RELEASES, REQUEST_DAYS, Approvals
-from ._leases import approve_lease, find_lease, request_lease, revoke_lease
+from ._leases import approve_lease, find_lease, request_lease, revoke_lease, withdraw_lease
 from ._opening import OPENING_SECONDS, Access, PolicySource
 from ._preview import Difference, differences, preview
 
@@ -23,4 +23,5 @@ __all__ = [
     "preview",
     "request_lease",
     "revoke_lease",
+    "withdraw_lease",
 ]

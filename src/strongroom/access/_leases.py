@@ -15,7 +15,15 @@ from ..state import Transaction
 from ._facts import RELEASES, REQUEST_DAYS, refused, want, why_over
 from ._opening import Access
 
-__all__ = ["MAX_LEASE_SECONDS", "MAX_REQUESTS", "approve_lease", "find_lease", "request_lease", "revoke_lease"]
+__all__ = [
+    "MAX_LEASE_SECONDS",
+    "MAX_REQUESTS",
+    "approve_lease",
+    "find_lease",
+    "request_lease",
+    "revoke_lease",
+    "withdraw_lease",
+]
 
 MAX_LEASE_SECONDS = 30 * 86_400
 MAX_REQUESTS = 100
@@ -129,6 +137,26 @@ def revoke_lease(transaction: Transaction, id: str, time: int) -> Lease:
     revoked = msgspec.structs.replace(lease, state="revoked", changed=time)
     transaction.leases.put(revoked)
     return revoked
+
+
+def withdraw_lease(access: Access, lease: Lease) -> Lease:
+    """Ends a lease as whoever asked for it, on record. Raises UsageError for one that is over, StrongroomError."""
+    if lease.state in ("used", "revoked"):
+        raise UsageError(f"{lease.id} is {lease.state} already")
+    time = access.clock()
+    event = AccessEvent(
+        id=new_id("evt", time),
+        time=format_time(time),
+        principal=lease.principal,
+        action=lease.action,
+        asset=lease.asset,
+        outcome="failed",
+        reason="withdrawn by whoever asked for it",
+        lease=lease.id,
+    )
+    access.record(event)
+    with access.state.transaction(write=True) as transaction:
+        return revoke_lease(transaction, lease.id, time)
 
 
 def _check_waiting(lease: Lease, time: int) -> None:

@@ -155,7 +155,7 @@ class Access:
     def _release(self, transaction: Transaction, wanted: Wanted, index: int) -> None:
         """Step 6."""
         lease, event = wanted.lease, wanted.event
-        if event.action == "Seal" and wanted.object:
+        if event.action == "Seal" and wanted.object and not event.asset_digest:  # it is being made
             transaction.leases.put_sealer(wanted.object, event.principal)
         if lease is None or lease.state != "pending":
             return

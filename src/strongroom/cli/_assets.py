@@ -5,24 +5,28 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, cast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
 from strongroom.core.errors import RefusedError, UsageError
 
-from ._logs import read_input
+from ._logs import PassphraseFile, read_input
 from ._options import Json, SiteOption, need_site, window_of
 from ._output import print_facts, print_json, print_notice, print_table
+from ._vault_door import administration_of
 
 if TYPE_CHECKING:
     from strongroom.core.assets import Asset, Classification, Kind
     from strongroom.detect.assets import Proposal
     from strongroom.site import Site
-    from strongroom.state import State
+    from strongroom.state import State, Transaction
 
 __all__ = ["asset"]
+
+T = TypeVar("T")
 
 asset = typer.Typer(help="What is guarded: models, datasets, and where they lie.", no_args_is_help=True)
 
@@ -49,10 +53,13 @@ def add(
     ] = "",
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What people should know of it.")] = "",
     replace: Replace = False,
+    passphrase_file: PassphraseFile = None,
     site: SiteOption = "",
     json: Json = False,
 ) -> None:
     """Put a model, a dataset or what works with it on the list, with the places where it lies."""
+    import msgspec
+
     from strongroom.core.assets import Asset, check_asset, parse_size
 
     made = check_asset(
@@ -66,8 +73,13 @@ def add(
             note=note,
         )
     )
-    with _state(context, site) as state:
-        state.put_assets([made], replace=replace)
+    _change(
+        context,
+        site,
+        passphrase_file,
+        {"change": "lists an asset", "asset": msgspec.to_builtins(made)},
+        lambda transaction: transaction.put_assets([made], replace=replace),
+    )
     if json:
         print_json(made)
     else:
@@ -123,14 +135,23 @@ def show(context: typer.Context, name: Name, site: SiteOption = "", json: Json =
 
 
 @asset.command("remove")
-def remove(context: typer.Context, name: Name, site: SiteOption = "", json: Json = False) -> None:
+def remove(
+    context: typer.Context,
+    name: Name,
+    passphrase_file: PassphraseFile = None,
+    site: SiteOption = "",
+    json: Json = False,
+) -> None:
     """Take an asset off the list. Events that are stored stay as they are."""
     from strongroom.core.ids import check_asset_name
 
     check_asset_name(name)
-    with _state(context, site) as state:
-        if not state.remove_asset(name):
+
+    def apply(transaction: Transaction) -> None:
+        if not transaction.remove_asset(name):
             raise _unknown(name)
+
+    _change(context, site, passphrase_file, {"change": "takes an asset off the list", "asset": name}, apply)
     if json:
         print_json({"removed": name})
     else:
@@ -142,26 +163,45 @@ def import_assets(
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="CSV with a header, JSON, or JSON Lines; - is stdin.")],
     replace: Replace = False,
+    passphrase_file: PassphraseFile = None,
     site: SiteOption = "",
     json: Json = False,
 ) -> None:
     """Put all assets of a file on the list, or none where a row cannot be used."""
+    import msgspec
+
     from strongroom.state import AssetsTaken
 
     from ._asset_files import MAX_FILE_BYTES, read_assets, unusable
 
-    with _state(context, site) as state:
-        rows = read_assets(read_input(file, MAX_FILE_BYTES), file)
-        try:
-            replaced = state.put_assets(list(rows.values()), replace=replace)
-        except AssetsTaken as error:
-            row_of = {one.name: row for row, one in rows.items()}
-            problems = {row_of[name]: f"{name} {problem}" for name, problem in error.problems.items()}
-            raise unusable(problems, file) from None
+    need_site(context, site)  # before a pipe is read
+    rows = read_assets(read_input(file, MAX_FILE_BYTES), file)
+    given = list(rows.values())
+    change = {"change": "lists assets", "assets": [msgspec.to_builtins(one) for one in given]}
+    try:
+        replaced = _change(
+            context, site, passphrase_file, change, lambda transaction: transaction.put_assets(given, replace=replace)
+        )
+    except AssetsTaken as error:
+        row_of = {one.name: row for row, one in rows.items()}
+        problems = {row_of[name]: f"{name} {problem}" for name, problem in error.problems.items()}
+        raise unusable(problems, file) from None
     if json:
         print_json({"imported": len(rows), "replaced": replaced})
     else:
         print_facts([("imported", f"{len(rows):,}"), ("of them replaced", f"{replaced:,}")])
+
+
+def _change(
+    context: typer.Context,
+    site: str,
+    passphrase_file: Path | None,
+    change: dict[str, Any],
+    apply: Callable[[Transaction], T],
+) -> T:
+    """Changes the list, as somebody who may: how dear an asset is decides who may have it."""
+    with contextlib.closing(need_site(context, site)) as opened:
+        return administration_of(opened, passphrase_file).change(change, apply)
 
 
 @contextlib.contextmanager

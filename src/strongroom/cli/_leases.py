@@ -189,16 +189,19 @@ def revoke(
     site: SiteOption = "",
     json: Json = False,
 ) -> None:
-    """End a lease: nothing more is released under it. Keys that were released cannot be recalled."""
-    from strongroom.access import find_lease, revoke_lease
+    """End a lease, your own or as an owner anybody's. Keys that were released cannot be recalled."""
+    from strongroom.access import find_lease, revoke_lease, withdraw_lease
 
     opened = need_site(context, site)
     with contextlib.closing(opened):
         with opened.state.transaction(write=False) as transaction:
-            find_lease(transaction, id)
-        revoked = administration_of(opened, passphrase_file).change(
-            {"change": "revokes a lease", "lease": id}, lambda transaction: revoke_lease(transaction, id, now())
-        )
+            found = find_lease(transaction, id)
+        administration = administration_of(opened, passphrase_file)
+        if found.principal == opened.local_principal:
+            revoked = withdraw_lease(administration.access, found)
+        else:
+            change = {"change": "revokes a lease", "lease": id}
+            revoked = administration.change(change, lambda transaction: revoke_lease(transaction, id, now()))
     if json:
         print_json({"revoked": revoked.id})
     else:

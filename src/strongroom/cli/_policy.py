@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,12 +46,17 @@ def check(
 ) -> None:
     """May they? Exit code 0 or 4, with the policies that decide. Nothing is recorded or released."""
     from strongroom.access import preview
-    from strongroom.core.ids import check_asset_name
+    from strongroom.core.ids import check_asset_name, check_id
     from strongroom.core.principals import check_principal_name
     from strongroom.core.records import AccessEvent
+    from strongroom.policy import ACTIONS
 
     check_principal_name(principal)
     check_asset_name(asset)
+    if lease:
+        check_id(lease)
+    if action not in ACTIONS:
+        raise RefusedError(f"'{action[:80]}' is no action", next=f"actions are {', '.join(ACTIONS)}; case counts")
     opened, time = need_site(context, site), now()
     event = AccessEvent(
         id="",
@@ -67,6 +73,9 @@ def check(
         policies = access.policies.current(transaction)
         decision = preview(transaction, policies, event, access.approvals, time)
     opened.close()
+    mode = opened.configuration.policy.mode
+    if mode != "enforce":
+        print_notice(f"note: the site's mode is {mode}, which refuses nothing of this")
     _tell(decision, policies, json=json)
 
 
@@ -182,40 +191,45 @@ def diff(
     after = _read(_path(context, site, file))
     opened, time = need_site(context, site), now()
     access = opened.access(notify=print_notice)
-    assets = [one.name for one in opened.state.assets()] or ["any/asset"]
-    with opened.state.transaction(write=False) as transaction:
+    assets = [*(one.name for one in opened.state.assets()), "unlisted/asset", "strongroom/site"]
+    changed, number = [], 0
+    with opened.state.transaction(write=False) as transaction, counting("requests") as count:
         before = access.policies.current(transaction)
-        total = len(transaction.principals.all()) * len(assets) * len(ACTIONS)
-        changed = []
-        with counting("requests") as count:
-            found = differences(transaction, before, after, assets, access.approvals, time, purpose)
-            for number, one in enumerate(found, 1):
+        total = len(transaction.principals.all()) * len(assets) * len(ACTIONS) * len({purpose, "any"})
+        for said in dict.fromkeys((purpose, "any")):
+            for one in differences(transaction, before, after, assets, access.approvals, time, said):
+                number += 1
                 if one is not None:
                     changed.append(one)
                 if number % 1000 == 0:
                     count(number, total)
     opened.close()
-    old, new = ({p.id for p in one.policies} for one in (before, after))
+    by_id = [{one.id: one.form for one in policies.policies} for policies in (before, after)]
+    edits = {
+        "added": sorted(by_id[1].keys() - by_id[0].keys()),
+        "removed": sorted(by_id[0].keys() - by_id[1].keys()),
+        "edited": sorted(id for id in by_id[0].keys() & by_id[1].keys() if by_id[0][id] != by_id[1][id]),
+    }
+    people = {(one.principal, one.action, one.asset): one for one in changed}
     if json:
         told = [
             {"principal": one.principal, "action": one.action, "asset": one.asset, "allowed": one.after.allowed,
              "reason": one.after.reason}
-            for one in changed
+            for one in people.values()
         ]  # fmt: skip
-        print_json({"compared": total, "changed": told, "added": sorted(new - old), "removed": sorted(old - new)})
+        print_json({"compared": total, "changed": told, **edits})
     else:
-        rows = [(o.principal, o.action, o.asset, o.after.reason) for o in changed[:SHOWN]]
+        rows = [(o.principal, o.action, o.asset, o.after.reason) for o in list(people.values())[:SHOWN]]
         if rows:
             print_table(["principal", "action", "asset", "from then on"], rows)
         print_facts(
             [
-                ("compared", f"{total:,} requests"),
-                ("changed", f"{len(changed):,}"),
-                ("new policies", ", ".join(sorted(new - old)) or "none"),
-                ("gone", ", ".join(sorted(old - new)) or "none"),
+                ("compared", f"{total:,} requests, of now"),
+                ("changed", f"{len(people):,}"),
+                *((f"{word} policies", ", ".join(ids) or "none") for word, ids in edits.items()),
             ]
         )
-    if changed:
+    if changed or any(edits.values()):
         raise typer.Exit(1)
 
 
@@ -253,6 +267,27 @@ def publish(
         print_facts([("in force", f"version {version}"), ("policies", len(policies.policies))])
 
 
+@policy.command("reset-clock")
+def reset_clock(
+    context: typer.Context,
+    passphrase_file: PassphraseFile = None,
+    site: SiteOption = "",
+    json: Json = False,
+) -> None:
+    """Believe this machine's clock again, after it had run ahead and was set back. Look at it first."""
+    opened = need_site(context, site)
+    with contextlib.closing(opened):
+        time = now()
+        administration_of(opened, passphrase_file).change(
+            {"change": "believes the clock", "time": format_time(time)},
+            lambda transaction: transaction.leases.see_time(time, back=True),
+        )
+    if json:
+        print_json({"time": format_time(time)})
+    else:
+        print_facts([("the time is", format_time(time))])
+
+
 def _path(context: typer.Context, site: str, file: Path | None) -> Path:
     """The file that was named, or the site's own. Raises InputError where neither is."""
     from strongroom.site import Site
@@ -284,7 +319,7 @@ def _text(path: Path) -> str:
             data = file.read(MAX_TEXT_BYTES + 1)
         if len(data) > MAX_TEXT_BYTES:
             raise InputError(f"the file has more than {MAX_TEXT_BYTES:,} bytes", where=str(path))
-        return data.decode()
+        return data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
         raise InputError(f"the file cannot be read: {why}", where=str(path)) from None

@@ -14,7 +14,7 @@ from strongroom.core.errors import InputError, UsageError
 
 from ._logs import PassphraseFile
 from ._options import Json, SiteOption, need_site
-from ._output import print_facts, print_json, print_table
+from ._output import print_facts, print_json, print_notice, print_table
 from ._vault_door import administration_of
 
 if TYPE_CHECKING:
@@ -68,13 +68,20 @@ def add(
             raise UsageError(f"there is a principal '{name}' already", next="--replace changes it")
         suspended = known is not None and known.suspended  # that is `resume`'s to change
         transaction.principals.put(Principal(name=name, kind=made.kind, groups=made.groups, suspended=suspended))
+        own = {fingerprint for owner, fingerprint in transaction.principals.fingerprints() if owner == name}
         for key in keys:
+            if key.fingerprint in own:
+                continue
             transaction.principals.add_ssh_key(name, key.fingerprint, key.line, now())
 
     with contextlib.closing(opened):
-        with opened.state.transaction(write=False) as transaction:  # before it is on record
-            if transaction.principals.get(name) is not None and not replace:
-                raise UsageError(f"there is a principal '{name}' already", next="--replace changes it")
+        with opened.state.transaction(write=False) as transaction:
+            same = [one.name for one in transaction.principals.all() if _person(one.name) == _person(name) != ""]
+        if kind == "person" and set(same) - {name}:
+            print_notice(
+                f"warning: {', '.join(set(same) - {name})} is known too; if that is the same person, they could approve"
+                " what they asked for themselves: remove one"
+            )
         change = {"change": "adds a principal", "name": name, "kind": kind, "groups": made.groups,
                   "keys": [key.fingerprint for key in keys]}  # fmt: skip
         administration_of(opened, passphrase_file).change(change, apply)
@@ -258,17 +265,23 @@ def revoke(
     """Take a grant back at once. Keys that were released cannot be recalled."""
     _check_grant(subject, action, asset)
     opened = need_site(context, site)
+
+    def apply(transaction: Transaction) -> None:
+        if not transaction.principals.revoke(subject, action, asset):
+            raise InputError(f"{action} of {asset} was not granted to {subject}", next="see: strongroom grant list")
+
     with contextlib.closing(opened):
         change = {"change": "revokes", "subject": subject, "action": action, "asset": asset}
-        found = administration_of(opened, passphrase_file).change(
-            change, lambda transaction: transaction.principals.revoke(subject, action, asset)
-        )
-    if not found:
-        raise InputError(f"{action} of {asset} was not granted to {subject}", next="see: strongroom grant list")
+        administration_of(opened, passphrase_file).change(change, apply)
     if json:
         print_json({"revoked": {"subject": subject, "action": action, "asset": asset}})
     else:
         print_facts([("revoked", f"{action} of {asset}"), ("from", subject)])
+
+
+def _person(name: str) -> str:
+    """What stands before the `@`."""
+    return name.partition("@")[0] if "@" in name else ""
 
 
 def _check_grant(subject: str, action: str, asset: str) -> None:
@@ -287,6 +300,9 @@ def _check_grant(subject: str, action: str, asset: str) -> None:
 
 
 def _known(transaction: Transaction, name: str) -> Principal:
+    from strongroom.core.principals import check_principal_name
+
+    check_principal_name(name)
     found = transaction.principals.get(name)
     if found is None:
         raise InputError(f"there is no principal '{name[:80]}'", next="see: strongroom principal list")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from strongroom.core.errors import IntegrityError, RefusedError, UsageError
+from strongroom.core.errors import InputError, IntegrityError, RefusedError, UsageError
 
 from ._ledger import Interrupted
 from ._logs import PassphraseFile
@@ -148,7 +148,9 @@ def _remove(sources: Sequence[Source], out: Path, door: Door, threads: int) -> N
     """Removes files whose sealed copy was opened and compared. Raises StrongroomError, and then nothing is removed."""
     from strongroom.vault import open_object, prove, remove_sources
 
-    with open_object(out, door=door) as sealed, moving("proving", sealed.manifest.length) as progress:
+    # Nothing is released: it is part of sealing, by whoever has the files in plain.
+    proving = open_object(out, door=door, action="Seal", reason="proves the sealed copy")
+    with proving as sealed, moving("proving", sealed.manifest.length) as progress:
         prove(sealed, sources, threads=threads, progress=progress)
     remove_sources(sources)
 
@@ -188,7 +190,11 @@ def unseal_object(
     names = list(dict.fromkeys(file or []))
 
     def before(manifest: Manifest) -> None:
-        check_place(object, [one.name for one in manifest.files], out, replace=force)
+        held = [one.name for one in manifest.files]
+        missing = [name for name in names if name not in held]
+        if missing:  # before a lease is used up
+            raise InputError("the object has no such file", where=f"{object}, {missing[0]}"[:300])
+        check_place(object, held, out, replace=force)
 
     with (
         door_of(
@@ -266,13 +272,17 @@ def check_object(
     key: KeyFiles = None,
     signer: Signers = None,
     passphrase_file: PassphraseFile = None,
+    purpose: Purpose = "",
+    lease: Lease = "",
     site: SiteOption = "",
     json: Json = False,
 ) -> None:
     """Is every segment what was sealed? Without a key files are compared with what was signed."""
     from strongroom.vault import check, read_manifest
 
-    with door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file) as door:
+    with door_of(
+        context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose, lease=lease
+    ) as door:
         signed = read_manifest(object, door.trusted)
         manifest = signed.manifest
         door.check_version(manifest, signed.signer, signed.digest, str(object))
@@ -282,7 +292,13 @@ def check_object(
                 stack.enter_context(sealed)
             progress = stack.enter_context(moving("checking", 0 if quick else manifest.length))
             problems = check(object, manifest, sealed, quick=quick, threads=threads, progress=progress)
-    how = "headers and lengths" if quick else "every segment" if sealed else "every file, by its digest: no key is held"
+    how = (
+        "headers and lengths"
+        if quick
+        else "every segment"
+        if sealed
+        else "every file, by its digest: no key could be used"
+    )
     if json:
         told = [problem.as_dict()["error"] for problem in problems]
         print_json({"path": str(object), "files": len(manifest.files), "checked": how, "problems": told})

@@ -13,10 +13,10 @@ from ._logs import PassphraseFile
 from ._options import Json, SiteOption, need_site
 from ._output import moving, print_facts, print_json, print_notice
 from ._vault import Object, Threads, facts_of, vault, warn_of_one
-from ._vault_door import KeyFiles, Purpose, Signers, door_of, recipients_of
+from ._vault_door import KeyFiles, Lease, Purpose, Signers, door_of, recipients_of
 
 if TYPE_CHECKING:
-    from strongroom.vault import Recipient
+    from strongroom.vault import Manifest, Recipient
 
 __all__ = ["forget", "rekey_object"]
 
@@ -39,6 +39,7 @@ def rekey_object(
     signer: Signers = None,
     passphrase_file: PassphraseFile = None,
     purpose: Purpose = "",
+    lease: Lease = "",
     site: SiteOption = "",
     json: Json = False,
 ) -> None:
@@ -49,14 +50,30 @@ def rekey_object(
     if not added and not removed and not rotate_data:
         raise UsageError("nothing is to change", next="give --add, --remove or --rotate-data")
     reason = _changes(added, removed, rotate_data)
+
+    def before(manifest: Manifest) -> None:
+        check_change(manifest, added, removed)
+        if door.authorizer is not None and not all(door.keys.holds(one.key) for one in added):
+            # Whoever has a key that the site does not hold opens the object without asking: it is an export.
+            door.permit(
+                "ExportWeights",
+                manifest.line,
+                length=manifest.length,
+                digest=manifest.root_digest,
+                reason=reason,
+                object=manifest.object,
+            )
+
     with (
-        door_of(context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose) as door,
+        door_of(
+            context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose, lease=lease
+        ) as door,
         open_object(
             object,
             door=door,
             action="Rekey",
             reason=reason,
-            before=lambda manifest: check_change(manifest, added, removed),
+            before=before,
         ) as sealed,
     ):
         if rotate_data:

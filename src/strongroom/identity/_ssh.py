@@ -39,8 +39,6 @@ NAMESPACES = frozenset({APPROVAL, LOGIN})
 MAX_MESSAGE_BYTES = 1_048_576
 MAX_SIGNATURE_BYTES = 16_384
 """With its armour. One of RSA with 16,384 bits, the largest, has some 6,000."""
-MAX_KEYS = 64
-"""Of one person."""
 VERIFY_SECONDS = 10.0
 
 _ARMOUR = re.compile(rb"-----BEGIN SSH SIGNATURE-----\r?\n([A-Za-z0-9+/=\r\n]+)\n-----END SSH SIGNATURE-----\s*")
@@ -94,7 +92,7 @@ def verify_signature(message: bytes, signature: bytes, *, namespace: str, keys: 
     """
     if namespace not in NAMESPACES:
         raise UsageError(f"'{namespace[:40]}' is no namespace of ours", next=f"one of: {', '.join(sorted(NAMESPACES))}")
-    if len(message) > MAX_MESSAGE_BYTES or len(signature) > MAX_SIGNATURE_BYTES or len(keys) > MAX_KEYS:
+    if len(message) > MAX_MESSAGE_BYTES or len(signature) > MAX_SIGNATURE_BYTES:
         raise _refused("too-large")
     try:
         parsed = _Signature.parse(signature)

@@ -8,6 +8,7 @@ policy that fails while a request is decided refuses the request: Cedar itself w
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -37,6 +38,12 @@ ACTIONS = {
 """The Cedar actions, each with what it permits."""
 MAX_TEXT_BYTES = 1 << 20
 """Of all policies of a set."""
+MAX_POLICIES = 1000
+MAX_BECAUSE = 200
+"""Characters of a reason that are told and recorded."""
+MAX_NESTING = 100
+"""Of brackets: Cedar's parser has no limit of its own, and would end the process."""
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _KINDS = {"person": "Person", "workload": "Workload", "customer": "Customer"}
 DEFAULT = Path(__file__).with_name("default.cedar")
 """The policies that a new site begins with."""
@@ -77,6 +84,8 @@ class Policy:
     id: str
     permits: bool
     because: str
+    form: str
+    """What it says, without its annotations and however it is laid out."""
 
 
 @dataclass(frozen=True)
@@ -108,17 +117,22 @@ class Policies:
         """Parses and validates. Raises UsageError, which says which policy is wrong and why."""
         if len(text.encode()) > MAX_TEXT_BYTES:
             raise UsageError(f"policies have more than {MAX_TEXT_BYTES:,} bytes", where=where)
+        _check_nesting(text, where)
         try:
             parsed = cedarpy.PolicySet.from_str(text)
             form = json.loads(cedarpy.policies_to_json_str(text))
         except ValueError as error:
             raise UsageError(f"these are no Cedar policies: {_one_line(error)}", where=where) from None
+        except RecursionError:
+            raise UsageError("a policy is nested too deeply", where=where, next="split it") from None
         if form.get("templates"):
             raise UsageError(
                 "a policy has ?principal or ?resource", where=where, next="write policies without slots, and grants"
             )
         named = {number: _policy(number, policy, where) for number, policy in form["staticPolicies"].items()}
         ids = [policy.id for policy in named.values()]
+        if len(ids) > MAX_POLICIES:
+            raise UsageError(f"a set has at most {MAX_POLICIES:,} policies, not {len(ids):,}", where=where)
         twice = sorted({one for one in ids if ids.count(one) > 1})
         if twice:
             raise UsageError(f"two policies have the @id {twice[0]}", where=where, next="name each once")
@@ -156,14 +170,29 @@ class Policies:
         return "; ".join(self._by_id[one].because or one for one in ids)
 
 
+def _check_nesting(text: str, where: str) -> None:
+    """Raises UsageError; brackets in strings and comments count too."""
+    depth = 0
+    for found in re.finditer(r"[()\[\]{}]", text):
+        depth += 1 if found[0] in "([{" else -1
+        if depth > MAX_NESTING:
+            line = text.count("\n", 0, found.start()) + 1
+            raise UsageError("brackets are nested too deeply", where=f"{where}, line {line}", next="split the policy")
+
+
 def _policy(number: str, policy: dict[str, Any], where: str) -> Policy:
-    annotations = policy.get("annotations", {})
+    annotations = policy.pop("annotations", {})
     id = annotations.get("id") or ""
     if not id:
         raise UsageError(
             f"policy {int(number.removeprefix('policy')) + 1} has no @id", where=where, next='write @id("a-name")'
         )
-    return Policy(id, policy["effect"] == "permit", annotations.get("because") or "")
+    if not _ID.fullmatch(id):
+        raise UsageError(
+            f"'{id[:80]}' cannot be an @id", where=where, next="write a-z, 0-9, '.', '_', '-'; at most 64 characters"
+        )
+    form = json.dumps(policy, sort_keys=True)
+    return Policy(id, policy["effect"] == "permit", str(annotations.get("because") or "")[:MAX_BECAUSE], form)
 
 
 @cache

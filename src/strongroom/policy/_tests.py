@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -105,6 +106,11 @@ def _request(cell: dict[str, str], time: int) -> Request:
         suspended=_yes(cell["suspended"], "suspended"),
     )
     classification = cast("Any", cell["classification"] or "internal")
+    if cell["network"]:
+        try:
+            ipaddress.ip_network(cell["network"], strict=False)
+        except ValueError:
+            raise UsageError(f"'{cell['network'][:40]}' is no address") from None
     if cell["action"] not in ACTIONS:
         raise UsageError(f"'{cell['action'][:80]}' is no action", next=f"actions are {', '.join(ACTIONS)}")
     asked = Asked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Administration", "PublishedPolicies", "SshApprovals"]
 
+_HOW = "docs/policy.md says how, under 'Changing policies'"
 OWNERS = "owners"
 SITE_ASSET = "strongroom/site"
 """What a change that concerns no asset in particular is about."""
@@ -35,6 +37,10 @@ POLICY_SET = "strongroom.policy-set/1"
 
 def _signed_bytes(version: int, text: str, by: str) -> bytes:
     return rfc8785.dumps({"type": POLICY_SET, "version": version, "text": text, "by": by})
+
+
+class _TakenBackError(Exception):
+    """Ends a transaction that was only tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +56,15 @@ class Administration:
     decides: bool
     """False: policies are off, and a change is only put on record."""
 
-    def change(self, change: dict[str, Any], apply: Callable[[Transaction], T]) -> T:
+    def change(
+        self, change: dict[str, Any], apply: Callable[[Transaction], T], *, policies: Policies | None = None
+    ) -> T:
         """Makes a change. On record stands what kind it is, and a keyed digest of all of it, by which it can be proved.
 
-        Raises RefusedError, StrongroomError, and what `apply` raises.
+        `policies`: those that are in force after it, where it changes them. Raises RefusedError, StrongroomError, and
+        what `apply` raises, before anything is on record; UsageError where nobody could administer the site after it.
         """
+        self._try(apply, policies)
         time = self.access.clock()
         event = AccessEvent(
             id=new_id("evt", time),
@@ -76,23 +86,32 @@ class Administration:
     def publish(self, text: str) -> int:
         """Signs a set of policies, puts it on record and into force. Returns its version.
 
-        Raises UsageError where whoever publishes could not publish the next one, RefusedError, StrongroomError.
+        Raises UsageError where nobody could publish the next one, RefusedError, StrongroomError.
         """
-        policies, time = Policies.parse(text), self.access.clock()
-        event = AccessEvent(
-            id="", time="", principal=self.principal, action="Administer", asset=SITE_ASSET, outcome="allowed"
-        )
-        with self.access.state.transaction(write=False) as transaction:
-            after = preview(transaction, policies, event, self.access.approvals, time)
-        if not after.allowed:
-            raise UsageError(
-                f"with these policies {self.principal} could not publish others: {after.reason}",
-                next="have a policy that permits Administer",
+        change = {"change": "publishes policies", "sha256": hashlib.sha256(text.encode()).hexdigest()}
+        policies = Policies.parse(text)
+        return self.change(change, lambda transaction: self._publish(transaction, text), policies=policies)
+
+    def _try(self, apply: Callable[[Transaction], T], policies: Policies | None) -> None:
+        """Makes the change and takes it back: what cannot be done must not stand on record as done."""
+        with contextlib.suppress(_TakenBackError), self.access.state.transaction(write=True) as transaction:
+            if self.decides and policies is None:
+                with contextlib.suppress(RefusedError):  # none are in force: then deciding refuses it
+                    policies = self.access.policies.current(transaction)
+            apply(transaction)
+            if self.decides and policies is not None:
+                self._check_administrable(transaction, policies)
+            raise _TakenBackError
+
+    def _check_administrable(self, transaction: Transaction, policies: Policies) -> None:
+        """Raises UsageError where nobody may change anything any more."""
+        for name in (self.principal, *(one.name for one in transaction.principals.all() if one.kind == "person")):
+            event = AccessEvent(
+                id="", time="", principal=name, action="Administer", asset=SITE_ASSET, outcome="allowed"
             )
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        return self.change(
-            {"change": "publishes policies", "sha256": digest}, lambda transaction: self._publish(transaction, text)
-        )
+            if preview(transaction, policies, event, self.access.approvals, self.access.clock()).allowed:
+                return
+        raise UsageError("after this nobody could administer the site", next="leave somebody who may Administer")
 
     def begin(self, folder: Path) -> None:
         """Of a new site: the principal owns it, the default policies are in force, `folder` holds a copy to edit."""
@@ -162,16 +181,23 @@ class PublishedPolicies:
             raise RefusedError(
                 "no policies are in force on this site, so nothing is permitted",
                 where=self._where,
-                next="docs/policy.md says how a site that was made before gets them, under 'Changing policies'",
+                next=_HOW,
             )
         signer = next((key for key in _own_signers(self._folder) if key.key == found.signer), None)
         if signer is None:
             raise IntegrityError(
                 f"the policies of version {found.version} were not signed by this site",
                 where=self._where,
-                next="publish them anew: strongroom policy publish",
+                next=_HOW,
             )
-        signer.verify(found.signature, _signed_bytes(found.version, found.text, found.by))
+        try:
+            signer.verify(found.signature, _signed_bytes(found.version, found.text, found.by))
+        except IntegrityError:
+            raise IntegrityError(
+                f"the policies of version {found.version} are not as this site signed them",
+                where=self._where,
+                next=_HOW,
+            ) from None
         return Policies.parse(found.text, where=f"{self._where}, policies of version {found.version}")
 
 

@@ -55,12 +55,17 @@ class StoreSettings:
     spark_options: dict[str, str] = field(default_factory=dict)
 
 
+def _host() -> str:
+    """This machine's name, of characters that a principal's name can have."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:63].strip(".-") or "localhost"
+
+
 @dataclass(frozen=True)
 class PolicySettings:
     """What becomes of a decision, and how this machine's users are called."""
 
     mode: str = "enforce"
-    host: str = field(default_factory=lambda: socket.gethostname() or "localhost")
+    host: str = field(default_factory=_host)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import os
 import pwd
+import re
 import secrets
 import socket
 import sys
@@ -57,9 +58,16 @@ class Site:
 
     @classmethod
     def create(
-        cls, path: Path, *, keep_text: bool = False, origin: str = "", storage: str = "", passphrase: str = ""
+        cls,
+        path: Path,
+        *,
+        keep_text: bool = False,
+        origin: str = "",
+        storage: str = "",
+        passphrase: str = "",
+        owned: bool = True,
     ) -> Site:
-        """Makes a site in a new or empty directory, with a ledger if `origin` names one.
+        """Makes a site in a new or empty directory, with a ledger if `origin` names one; `owned`: with policies, too.
 
         Raises UsageError when something is there already.
         """
@@ -91,8 +99,9 @@ class Site:
 
         site = cls.open(path)
         make_keys(site.vault_keys, passphrase=passphrase)
-        site.administration(passphrase=lambda path: passphrase).begin(path / "policies")
-        site.close()
+        if owned:
+            site.administration(passphrase=lambda path: passphrase).begin(path / "policies")
+            site.close()
         if origin:
             site.make_ledger(origin, passphrase=passphrase)
         return site
@@ -228,9 +237,20 @@ class Site:
         """Puts this site's own events on record, or tells that it has no ledger to do so."""
         from ._recorders import NoRecorder, PatientRecorder
 
+        if not self.ledger.exists and self._had_ledger:
+            raise IntegrityError(
+                "the ledger's key is gone, so nothing can go on record",
+                where=str(self.ledger.key_file),
+                next="restore it from a backup",
+            )
         if not self.ledger.exists:
             return NoRecorder(notify)
         return PatientRecorder(lambda entry: self._record(entry, passphrase))
+
+    @property
+    def _had_ledger(self) -> bool:
+        """Whether there was one, going by what its making leaves beside its key."""
+        return any((self.path / name).exists() for name in ("ledger", "keys/writer.token"))
 
     def _record(self, entry: Entry, passphrase: Callable[[Path], str]) -> int:
         data = self.admitted(msgspec.structs.replace(entry, writer=OWN_WRITER), OWN_WRITER)
@@ -246,11 +266,11 @@ class Site:
     @property
     def local_principal(self) -> str:
         """The user of the operating system, as this site names it; the environment is not asked."""
-        try:
-            user = pwd.getpwuid(os.getuid()).pw_name
-        except KeyError:
-            user = str(os.getuid())
-        return f"{user}@{self.configuration.policy.host}"
+        name = f"uid-{os.getuid()}"
+        with contextlib.suppress(KeyError):
+            found = pwd.getpwuid(os.getuid()).pw_name
+            name = found if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", found) else name
+        return f"{name}@{self.configuration.policy.host}"
 
     def recipient(self, text: str) -> Recipient:
         """Somebody to seal to, as people name one. Raises InputError, UsageError."""

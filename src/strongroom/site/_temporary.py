@@ -36,7 +36,7 @@ def temporary_site(words: Sequence[str], *, keep_text: bool = False, options: Se
         if path.exists() and not (path / "strongroom.toml").exists():
             shutil.rmtree(path)  # an interrupted start
         resumed = path.exists()
-        site = Site.open(path) if resumed else Site.create(path, keep_text=keep_text)
+        site = Site.open(path) if resumed else Site.create(path, keep_text=keep_text, owned=False)
     except OSError as error:
         raise StrongroomError(
             f"the temporary site cannot be made: {error.strerror}", where=str(path), next="remove it, or set TMPDIR"

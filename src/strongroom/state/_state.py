@@ -63,6 +63,14 @@ class Transaction:
         """Those of these names that are on the list."""
         return {one.name: one for one in read_assets(self._connection, *names)}
 
+    def put_assets(self, assets: Sequence[Asset], *, replace: bool = False) -> int:
+        """See `State.put_assets`."""
+        return put_assets(self._connection, assets, replace=replace)
+
+    def remove_asset(self, name: str) -> bool:
+        """See `State.remove_asset`."""
+        return remove_asset(self._connection, name)
+
 
 class State:
     """The tables of one site. Threads may share it; processes open their own, and none survives a fork."""
