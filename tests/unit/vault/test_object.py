@@ -134,7 +134,7 @@ def test_a_policy_that_refuses_keeps_the_object_closed(tmp_path: Path) -> None:
     path = sealed_object(tmp_path, own)
 
     class Never:
-        def authorize(self, request: Any) -> Any:
+        def authorize(self, request: Any, *, object: str = "") -> Any:
             raise RefusedError(f"{request.principal} may not {request.action}")
 
     with pytest.raises(RefusedError, match="ann@host may not open"):
