@@ -137,7 +137,7 @@ def test_a_policy_that_refuses_keeps_the_object_closed(tmp_path: Path) -> None:
         def authorize(self, request: Any, *, object: str = "") -> Any:
             raise RefusedError(f"{request.principal} may not {request.action}")
 
-    with pytest.raises(RefusedError, match="ann@host may not open"):
+    with pytest.raises(RefusedError, match="ann@host may not OpenWeights"):
         open_object(path, door=msgspec_replace(own, authorizer=Never()))
     assert own.door.keys.used == []  # type: ignore[attr-defined]
 
