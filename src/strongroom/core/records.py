@@ -3,7 +3,7 @@
 `Exchange` and `LoggedAccess` are what a reader makes of one log record; the first lives until its text has become a
 sketch. `Finding`,
 `Campaign` and `Verdict` are what detection says. `Entry` is what goes on record in the ledger, and
-`AccessEvent` what doors will write there; none does yet.
+`AccessEvent` what doors write there.
 """
 
 from __future__ import annotations

@@ -97,11 +97,6 @@ class Decision:
     """The ids of those that decided; none where nothing permitted it."""
     reason: str
 
-    def require(self) -> None:
-        """Raises RefusedError unless the request is allowed."""
-        if not self.allowed:
-            raise RefusedError(self.reason, next="strongroom policy check shows how it is decided")
-
 
 class Policies:
     """A set of policies that fits the schema. Threads may share it."""
