@@ -58,6 +58,7 @@ def init(
             ("site", facts["site"]),
             ("texts of prompts", "kept" if keep_text else "not kept, sketches alone"),
             ("ledger's verifier key", key),
+            ("owner", f"{made.local_principal}; policies: {path}/policies"),
         ]
     )
     sys.stdout.write(
