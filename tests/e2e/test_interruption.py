@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -164,7 +165,7 @@ def test_a_killed_worker_is_a_clear_error_and_the_same_command_completes(site: P
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_in_a_query_is_no_mistake_of_ours(sent: signal.Signals, tmp_path: Path) -> None:
     """DuckDB tells it as a RuntimeError, or as what its call of Python failed with."""
-    query = "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"
+    query = "SELECT sum(range) FROM range(1000000000000)"
     code = f"""
 import sys, duckdb
 from strongroom.cli import app, main
@@ -183,6 +184,10 @@ sys.exit(main())
     assert asking.stdout is not None
     assert asking.stdout.readline() == b"asking\n"
     time.sleep(0.5)
-    asking.send_signal(sent)
+    for _ in range(20):  # what comes while DuckDB imports what it may need is lost on it: a person asks again
+        asking.send_signal(sent)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            asking.wait(timeout=3)
+            break
     _, err = asking.communicate(timeout=30)
     assert (asking.returncode, err) == (130, b"interrupted\n")

@@ -103,6 +103,10 @@ def template(keep_text: bool, storage: str = "") -> str:
         '# engine = "spark"\n'
         '# spark_master = "spark://host:7077"\n'
         '# spark_options = { "spark.executor.memory" = "8g" }\n\n'
+        "# Who may do what is decided by the site's policies (docs/policy.md): enforce, shadow, or off.\n"
+        "[policy]\n"
+        'mode = "enforce"\n'
+        f"host = {_quoted(host)}\n\n"
         "# Where the ledger lies, and where its checkpoints go: what makes rewriting it detectable.\n"
         "[ledger]\n"
         f"{place}"
@@ -112,10 +116,6 @@ def template(keep_text: bool, storage: str = "") -> str:
         "# [[ledger.witness]]\n"
         '# url = "https://witness.example.com"\n'
         '# key = "witness.example.com+…"\n\n'
-        "# Who may do what is decided by the site's policies (docs/policy.md): enforce, shadow, or off.\n"
-        "[policy]\n"
-        'mode = "enforce"\n'
-        f"host = {_quoted(host)}\n\n"
         "# Who beside the key files in keys/vault may be asked to open sealed objects (docs/vault.md).\n"
         "# [vault]\n"
         '# aws_kms = ["arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"]\n'

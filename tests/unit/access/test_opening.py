@@ -357,11 +357,13 @@ def test_whoever_took_a_lease_and_was_slow_finds_it_taken(room: Room) -> None:
 
 def test_whoever_sealed_an_object_may_unseal_that_one_whatever_others_are_called(room: Room) -> None:
     name = "acme/small"
-    room.ask(BOB, "Seal", name, object="0b")
-    room.ask(EVE, "Seal", name, object="0e")
+    room.ask(BOB, "Seal", name, object="0b", asset_digest="")
+    room.ask(EVE, "Seal", name, object="0e", asset_digest="")
     room.ask(BOB, "ExportWeights", name, object="0b")
     assert "no policy permits" in room.refused(BOB, "ExportWeights", name, object="0e")
-    room.ask(EVE, "Seal", name, object="0b")  # who continues it is not who sealed it
+    room.ask(EVE, "Seal", name, object="0b", asset_digest="")  # the first one stays
+    room.ask(EVE, "Seal", name, object="0c")  # proving a copy makes nobody its sealer
+    assert "no policy permits" in room.refused(EVE, "ExportWeights", name, object="0c")
     assert "no policy permits" in room.refused(EVE, "ExportWeights", name, object="0b")
     assert "no policy permits" in room.refused(BOB, "ExportWeights", name)
 
