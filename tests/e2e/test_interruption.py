@@ -178,16 +178,18 @@ def ask():
 
 sys.exit(main())
 """
-    asking = subprocess.Popen(
-        [sys.executable, "-c", code, "ask"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert asking.stdout is not None
-    assert asking.stdout.readline() == b"asking\n"
-    time.sleep(0.5)
-    for _ in range(20):  # what comes while DuckDB imports what it may need is lost on it: a person asks again
-        asking.send_signal(sent)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            asking.wait(timeout=3)
-            break
-    _, err = asking.communicate(timeout=30)
+    command = [sys.executable, "-c", code, "ask"]
+    asking = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert asking.stdout is not None
+        assert asking.stdout.readline() == b"asking\n"
+        time.sleep(0.5)
+        for _ in range(10):  # what comes while DuckDB imports what it may need is lost on it: a person asks again
+            asking.send_signal(sent)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                asking.wait(timeout=3)
+                break
+        _, err = asking.communicate(timeout=10)
+    finally:
+        asking.kill()
     assert (asking.returncode, err) == (130, b"interrupted\n")
