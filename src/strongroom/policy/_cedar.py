@@ -154,7 +154,8 @@ class Policies:
         said = answer.diagnostics
         ids = tuple(sorted(said.id_annotations_by_reason.values()))
         if said.errors:
-            return Decision(False, ids, f"refused: a policy failed: {_one_line(said.errors[0])}")
+            # Cedar's own words may name the principal, and a reason goes on record in plain.
+            return Decision(False, ids, "refused: a policy failed, or the request does not fit the schema")
         if answer.decision is cedarpy.Decision.Allow:
             return Decision(True, ids, f"permitted: {self._because(ids)}")
         if ids:
@@ -169,7 +170,7 @@ def _check_nesting(text: str, where: str) -> None:
     """Raises UsageError; brackets in strings and comments count too."""
     depth = 0
     for found in re.finditer(r"[()\[\]{}]", text):
-        depth += 1 if found[0] in "([{" else -1
+        depth = depth + 1 if found[0] in "([{" else max(depth - 1, 0)
         if depth > MAX_NESTING:
             line = text.count("\n", 0, found.start()) + 1
             raise UsageError("brackets are nested too deeply", where=f"{where}, line {line}", next="split the policy")

@@ -60,7 +60,7 @@ def test_a_policy_that_fails_refuses_although_another_permits() -> None:
     assert decided(text, request()) == (True, ("yes",))
     decision = Policies.parse(text).decide(request(approvals=1))
     assert not decision.allowed
-    assert "a policy failed" in decision.reason
+    assert decision.reason == "refused: a policy failed, or the request does not fit the schema"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,10 @@ def test_policies_see_what_a_request_is_about(condition: str, asked: Request, al
         (f"{HEAD} allow all;", "no Cedar policies"),
         (f"{HEAD} permit (principal, action, resource) when {{ 1 }};", "does not fit the schema"),
         ("// " + "x" * (1 << 20), "more than"),
+        (
+            f"// {')' * 3000}\n{HEAD} permit (principal, action, resource) when {{ {'(' * 3000}true{')' * 3000} }};",
+            "nested",
+        ),
     ],
 )
 def test_what_is_not_sound_is_not_loaded(text: str, why: str) -> None:
@@ -139,6 +143,7 @@ def test_a_request_that_does_not_fit_the_schema_is_refused() -> None:
     assert not everything.decide(request("Approve", kind="customer")).allowed
     assert not everything.decide(request(network="nowhere")).allowed
     assert everything.decide(request("Approve")).allowed
+    assert "bob" not in everything.decide(request("Approve", kind="customer")).reason, "it goes on record in plain"
 
 
 HEADER = "principal,action,asset,expect"
