@@ -14,8 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from strongroom.core.leases import LEASE_STATES
+from strongroom.core.principals import Principal
+from strongroom.identity import SshKey
 from strongroom.site import Site
 
 from .test_ledger import Run, run
@@ -181,6 +185,18 @@ def test_signatures_that_do_not_count(desk: Desk) -> None:
     desk.run("principal", "add", desk.me, "--group", "owners", "--ssh-key", "stranger.pub", "--replace")
     assert "another person has to" in desk.run("lease", "approve", lease, "--key", "stranger", code=4)
     assert desk.json("lease", "show", lease)["approved_by"] == []
+
+
+def test_approvals_work_on_a_site_with_many_keys(desk: Desk) -> None:
+    site = Site.open(desk.path / "S")
+    with site.state.transaction(write=True) as transaction:
+        for number in range(70):
+            transaction.principals.put(Principal(name=f"p{number}@acme"))
+            public = Ed25519PrivateKey.generate().public_key()
+            key = SshKey.parse(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode())
+            transaction.principals.add_ssh_key(f"p{number}@acme", key.fingerprint, key.line, 1)
+    site.close()
+    assert desk.json("lease", "approve", desk.request(), "--key", "bob")["approved_by"] == "bob@acme"
 
 
 def test_rows_that_were_written_past_strongroom_give_no_approval(desk: Desk) -> None:

@@ -40,6 +40,9 @@ class Signed:
     def approvers(self, lease: Lease, given: list[Approval], transaction: Transaction) -> list[Principal]:
         return [one for one in map(transaction.principals.get, (a.principal for a in given)) if one is not None]
 
+    def signer(self, lease: Lease, signature: str, transaction: Transaction) -> str:
+        raise NotImplementedError
+
 
 class Gate:
     """A site with a crown asset, whose owner may export what two others approve; and a file of what was released."""

@@ -10,14 +10,13 @@ from ..core.assets import CLASSIFICATIONS, Asset, Classification
 from ..core.clock import format_time
 from ..core.errors import InputError
 from ..core.ids import check_asset_name, check_digest, check_id
-from ..core.leases import Approval, Lease
+from ..core.leases import MAX_PURPOSE_CHARACTERS, Approval, Lease
 from ..core.principals import Principal, check_principal_name
 from ..core.records import AccessEvent
 from ..policy import Asked, Decision, Policies, Request
 from ..state import Transaction
 
 __all__ = [
-    "MAX_PURPOSE_CHARACTERS",
     "ONCE",
     "RELEASES",
     "REQUEST_DAYS",
@@ -43,7 +42,6 @@ PENDING_SECONDS = 120
 CLOCK_SLACK_US = 60_000_000
 """How far the clock may go back: a later time was seen, and grants and leases would live longer than they were given
 for."""
-MAX_PURPOSE_CHARACTERS = 200
 UNCLASSIFIED: Classification = "internal"
 _DAY_US = 86_400_000_000
 _LARGEST_SHARE = 1_000_000
@@ -55,6 +53,10 @@ class Approvals(Protocol):
 
     def approvers(self, lease: Lease, given: list[Approval], transaction: Transaction) -> list[Principal]:
         """Whose signature over this very request holds, with a key that is theirs now; each once."""
+        ...
+
+    def signer(self, lease: Lease, signature: str, transaction: Transaction) -> str:
+        """The principal with whose key a lease's request was signed. Raises RefusedError where nobody's was."""
         ...
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import msgspec
 
 from ..core.clock import format_time
@@ -12,7 +10,7 @@ from ..core.ids import check_asset_name, check_id, new_id
 from ..core.leases import Approval, Lease
 from ..core.records import AccessEvent
 from ..state import Transaction
-from ._facts import RELEASES, REQUEST_DAYS, refused, want, why_over
+from ._facts import RELEASES, refused, want, why_over
 from ._opening import Access
 
 __all__ = [
@@ -30,9 +28,6 @@ MAX_REQUESTS = 100
 """Of one principal, that wait."""
 MAX_APPROVALS = 32
 """Of one lease."""
-_DAY_US = 86_400_000_000
-Owner = Callable[[Lease, str, Sequence[tuple[str, str]]], str]
-"""Whose of these keys (`principal`, `.pub` line) signed the lease's request. Raises RefusedError where none did."""
 
 
 def request_lease(
@@ -71,9 +66,7 @@ def request_lease(
             time,
         ).event.action  # a dataset's
         waiting = [
-            one
-            for one in transaction.leases.all(principal=principal, state="requested")
-            if one.requested + REQUEST_DAYS * _DAY_US > time
+            one for one in transaction.leases.all(principal=principal, state="requested") if not why_over(one, time)
         ]
         if len(waiting) >= MAX_REQUESTS:
             raise RefusedError(f"{MAX_REQUESTS} requests of {principal} wait already", next="revoke some")
@@ -90,7 +83,7 @@ def find_lease(transaction: Transaction, id: str) -> Lease:
     return found
 
 
-def approve_lease(access: Access, id: str, signature: str, owner: Owner) -> tuple[Lease, str, int]:
+def approve_lease(access: Access, id: str, signature: str) -> tuple[Lease, str, int]:
     """Adds somebody's signed yes, on record. Returns the lease, who approved, and how many have by now.
 
     Raises RefusedError for a signature that no key of a person known here made, for the asker's own, and where policy
@@ -99,9 +92,8 @@ def approve_lease(access: Access, id: str, signature: str, owner: Owner) -> tupl
     time = access.clock()
     with access.state.transaction(write=False) as transaction:
         lease = find_lease(transaction, id)
-        keys = transaction.principals.ssh_keys()
-    _check_waiting(lease, time)
-    person = owner(lease, signature, keys)
+        _check_waiting(lease, time)
+        person = access.approvals.signer(lease, signature, transaction)
     event = AccessEvent(
         id=new_id("evt", time),
         time=format_time(time),

@@ -12,6 +12,7 @@ import typer
 
 from strongroom.core.errors import UsageError
 from strongroom.core.ids import check_id
+from strongroom.core.leases import MAX_PURPOSE_CHARACTERS
 
 from ._logs import read_passphrase
 from ._options import given_site
@@ -42,7 +43,6 @@ Signers = Annotated[
 ]
 Purpose = Annotated[str, typer.Option("--purpose", metavar="TEXT", help="What for; goes on record.")]
 Lease = Annotated[str, typer.Option("--lease", metavar="LEASE", help="Under this lease: lse_….")]
-MAX_PURPOSE_CHARACTERS = 200
 
 
 def _site_of(context: typer.Context, after: str) -> Site | None:

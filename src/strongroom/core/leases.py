@@ -6,8 +6,9 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["LEASE_STATES", "Approval", "Grant", "Lease", "LeaseState"]
+__all__ = ["LEASE_STATES", "MAX_PURPOSE_CHARACTERS", "Approval", "Grant", "Lease", "LeaseState"]
 
+MAX_PURPOSE_CHARACTERS = 200
 LeaseState = Literal["requested", "pending", "active", "used", "revoked"]
 LEASE_STATES: dict[LeaseState, str] = {
     "requested": "somebody asked for it; approvals may be given, and nothing was released",

@@ -209,18 +209,26 @@ class SshApprovals:
 
     def approvers(self, lease: Lease, given: list[Approval], transaction: Transaction) -> list[Principal]:
         """See `access.Approvals`. A signature that no key of the person's made counts for nothing."""
-        from ..identity import APPROVAL, SshKey, verify_signature
-
-        message = signed_request(lease, self._site)
         found = []
         for approval in given:
             person = transaction.principals.get(approval.principal)
             if person is None or person.kind != "person" or person.suspended:
                 continue
-            keys = [SshKey.parse(public) for _, public in transaction.principals.ssh_keys(person.name)]
             try:
-                verify_signature(message, approval.signature.encode(), namespace=APPROVAL, keys=keys)
+                self._owner(lease, approval.signature, transaction.principals.ssh_keys(person.name))
             except RefusedError:
                 continue
             found.append(person)
         return found
+
+    def signer(self, lease: Lease, signature: str, transaction: Transaction) -> str:
+        """See `access.Approvals`."""
+        return self._owner(lease, signature, transaction.principals.ssh_keys())
+
+    def _owner(self, lease: Lease, signature: str, known: Sequence[tuple[str, str]]) -> str:
+        """Whose of these keys signed a lease's request. Raises RefusedError where none did."""
+        from ..identity import APPROVAL, SshKey, verify_signature
+
+        owners = {SshKey.parse(line): name for name, line in known}
+        message = signed_request(lease, self._site)
+        return owners[verify_signature(message, signature.encode(), namespace=APPROVAL, keys=list(owners))]
