@@ -50,7 +50,7 @@ def test_a_manifest_that_is_none_or_was_changed(run: Run, change: Callable[[byte
 
 def test_a_manifest_that_is_too_large_or_no_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     sealed(run)
-    monkeypatch.setattr("strongroom.vault._object.MAX_SIGNATURE_BYTES", 1000)
+    monkeypatch.setattr("strongroom.vault._object.MAX_BUNDLE_BYTES", 1000)
     refused(run, "vault info m", 5, "more than 1,000 bytes")
     Path("m/model.sig").unlink()
     refused(run, "vault unseal m -o out", 3, "no sealed object")

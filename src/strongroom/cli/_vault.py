@@ -238,7 +238,7 @@ def info(
 
     with door_of(context, site, keys=key, signers=signer) as door:
         signed = read_manifest(object, door.trusted)
-        door.check_version(signed.manifest, signed.signer, signed.digest, str(object))
+        door.check_version(signed, str(object))
     manifest = signed.manifest
     if json:
         files = [{"name": one.name, "bytes": one.length, "sealed_sha256": one.digest} for one in manifest.files]
@@ -285,7 +285,7 @@ def check_object(
     ) as door:
         signed = read_manifest(object, door.trusted)
         manifest = signed.manifest
-        door.check_version(manifest, signed.signer, signed.digest, str(object))
+        door.check_version(signed, str(object))
         sealed = None if quick else _opened_to_check(object, manifest, door)
         with contextlib.ExitStack() as stack:
             if sealed is not None:

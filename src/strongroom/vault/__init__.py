@@ -16,12 +16,13 @@ from ._keys import KINDS, RECIPIENT_KINDS, KeyFiles, Kind, PrivateKey, PublicKey
 from ._making import check_recipients
 from ._manifest import Manifest, SealedFile, WrappedKey
 from ._mount import check_mount_point, mount, unmount
-from ._object import SealedObject, Signed, is_sealed_object, only_name, open_object, read_manifest, split_path
+from ._object import SealedObject, is_sealed_object, only_name, open_object, read_manifest, split_path
 from ._parts import File, Recipient, Tree, Unwrapper
 from ._pkcs11 import Pkcs11, Pkcs11Recipient, create_pkcs11_key, parse_pkcs11_uri
 from ._rekey import check_change, rekey, rotate
 from ._seal import Sealed, seal
 from ._secret import harden_process
+from ._signed import Signed
 from ._sources import Source, find_sources
 from ._streams import open_file, safe_open
 from ._unseal import check_place, unseal

@@ -13,6 +13,7 @@ import pwd
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -26,6 +27,7 @@ from ._keys import PublicKey
 from ._manifest import Manifest, WrappedKey, context_of
 from ._parts import Recipient
 from ._secret import Secret
+from ._signed import Signed, sign_bundle
 
 __all__ = ["ACTIONS", "ENTRY_POINTS", "Door", "Versions", "local_principal", "own_door"]
 
@@ -93,6 +95,12 @@ class Door:
     purpose: str = ""
     lease: str = ""
     """The id of a lease that was asked for in advance."""
+    credential: str = ""
+    """What the principal showed, by its id; empty where the operating system says who it is."""
+    client_address: str = ""
+    """From where; empty on this machine."""
+    request_digest: str = ""
+    """Names one request of the principal's: when it comes again, the lease that it took holds for it."""
     notify: Callable[[str], None] = lambda text: None
     """Is told what a person should know, such as that nothing is recorded."""
     clock: Clock = now
@@ -116,6 +124,9 @@ class Door:
             reason=reason[:MAX_REASON_CHARACTERS],
             lease=self.lease,
             purpose=self.purpose,
+            credential=self.credential,
+            client_address=self.client_address,
+            request_digest=self.request_digest,
             bytes=min(length, MAX_RECORDED_BYTES),
         )
         if self.authorizer is not None:
@@ -127,9 +138,48 @@ class Door:
         body = msgspec.to_builtins(event)
         self.recorder.append(Entry(type="strongroom.access/1", time=event.time, writer="strongroom", body=body))
 
-    def check_version(self, manifest: Manifest, signer: PublicKey, digest: str, where: str) -> None:
+    def release(self, signed: Signed, root: Path, *, action: str, reason: str) -> list[Secret]:
+        """The object keys of the object at `root`: steps 4 to 6 of opening (`_object`), each before the next.
+
+        Raises RefusedError, IntegrityError, StrongroomError; then no key was used.
+        """
+        manifest = signed.manifest
+        self.check_version(signed, str(root))
+        for wraps in manifest.keys:
+            if not self.holds_any(wraps):
+                raise self.no_key(wraps)
+        self.permit(
+            action,
+            manifest.line,
+            length=manifest.length,
+            digest=manifest.root_digest,
+            reason=reason,
+            object=manifest.object,
+        )
+        keys: list[Secret] = []
+        try:
+            for wraps in manifest.keys:
+                keys.append(self.unwrap(wraps, manifest))  # noqa: PERF401 - those before one that fails are dropped
+            self.note_version(signed)
+        except BaseException:
+            for key in keys:
+                key.drop()
+            raise
+        return keys
+
+    def sign(self, manifest: Manifest, *, at_least: int) -> tuple[Signed, bytes]:
+        """The manifest as the door's signer signs it, with the next version and the time, and the bundle to write.
+
+        Raises UsageError, StrongroomError.
+        """
+        signer = self.need_signer()
+        version, sealed_at = self.next_version(manifest.line, at_least), format_time(self.clock())
+        return sign_bundle(msgspec.structs.replace(manifest, version=version, sealed_at=sealed_at), signer, self.keys)
+
+    def check_version(self, signed: Signed, where: str) -> None:
         """Raises IntegrityError for a version below the highest on record, or for another manifest of the same; and
         RefusedError where somebody else signed what has this name here: being trusted is not being trusted with it."""
+        manifest, signer = signed.manifest, signed.signer
         known = self.versions.highest_version(manifest.line) if self.versions else None
         if self.versions is None:
             self.notify(f"cannot tell whether version {manifest.version} is the newest: no site was named")
@@ -147,17 +197,18 @@ class Door:
                 where=where,
                 next="somebody may have put an old copy in its place; find the newer one",
             )
-        if manifest.version == known[0] and known[1] != digest:
+        if manifest.version == known[0] and known[1] != signed.digest:
             raise IntegrityError(
                 f"version {manifest.version} of {manifest.line} was seen here with another manifest",
                 where=where,
                 next="compare with the copy that was opened before",
             )
 
-    def note_version(self, manifest: Manifest, signer: PublicKey, digest: str) -> None:
+    def note_version(self, signed: Signed) -> None:
         """Has a version on record. Raises IntegrityError where it was superseded meanwhile."""
         if self.versions is not None:
-            self.versions.record_version(manifest.line, manifest.version, digest, signer.key)
+            manifest = signed.manifest
+            self.versions.record_version(manifest.line, manifest.version, signed.digest, signed.signer.key)
 
     def next_version(self, line: str, at_least: int = 1) -> int:
         """For what is signed now; nobody else gets it. Raises UsageError where there is none left."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
-from ..core.clock import format_time
 from ..core.errors import InputError, StrongroomError, UsageError
 from ._door import Door
 from ._manifest import (
@@ -25,14 +23,13 @@ from ._manifest import (
     WrappedKey,
     associated_data,
     context_of,
-    encode_statement,
     place_of,
 )
-from ._object import MAX_SIGNATURE_BYTES, Signed, is_sealed_object, read_manifest
+from ._object import is_sealed_object, read_manifest
 from ._parts import Recipient
 from ._pipeline import SMALL, Output, Progress, Read, encrypt_file
 from ._secret import Secret
-from ._signing import sign
+from ._signed import Signed
 from ._work import Work, create_new, exists, no_write, write_file
 from .floe import HEADER_BYTES, Cipher
 
@@ -46,7 +43,6 @@ __all__ = [
     "note",
     "reason_of",
     "seal_stream",
-    "sign_manifest",
     "version_of",
     "writing",
 ]
@@ -164,7 +160,7 @@ def finish(work: Work, manifest: Manifest, door: Door, *, replace: bool) -> Sign
         raise StrongroomError("what was sealed is no longer there", where=f"{work.object}, {lost}")
     if replace and work.out.exists():
         check_out(work.out, replace=True)
-    signed, bundle = sign_manifest(manifest, door, at_least=manifest.version)
+    signed, bundle = door.sign(manifest, at_least=manifest.version)
     with writing(work.object):
         _remove_strangers(work.object, {place_of(file.name) for file in manifest.files})
         write_file(work.object / MARKER, MARKER_TEXT)
@@ -204,21 +200,6 @@ def version_of(out: Path, name: str, door: Door) -> int:
 def note(signed: Signed, door: Door) -> None:
     """Has a version on record that is in its place already: what fails now is told and undoes nothing."""
     try:
-        door.note_version(signed.manifest, signed.signer, signed.digest)
+        door.note_version(signed)
     except StrongroomError as error:
         door.notify(f"warning: the version was not put on record: {error}")
-
-
-def sign_manifest(manifest: Manifest, door: Door, *, at_least: int) -> tuple[Signed, bytes]:
-    """The manifest as the door's signer signs it, with the next version and the time, and the bundle to write.
-
-    Raises UsageError, StrongroomError.
-    """
-    signer = door.need_signer()
-    version, sealed_at = door.next_version(manifest.line, at_least), format_time(door.clock())
-    manifest = msgspec.structs.replace(manifest, version=version, sealed_at=sealed_at)
-    payload = encode_statement(manifest)
-    bundle = sign(payload, signer, door.keys)
-    if len(bundle) > MAX_SIGNATURE_BYTES:
-        raise InputError(f"the manifest has more than {MAX_SIGNATURE_BYTES:,} bytes", next="seal parts of it")
-    return Signed(manifest, signer, f"sha256:{hashlib.sha256(payload).hexdigest()}"), bundle

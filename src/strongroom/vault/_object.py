@@ -11,11 +11,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,23 +22,11 @@ from ..core.errors import InputError, IntegrityError, UsageError
 from ._door import Door, own_door
 from ._file import OpenFile, Stream
 from ._keys import PublicKey
-from ._manifest import MARKER, MARKER_TEXT, SIGNATURE, Manifest, SealedFile, decode_statement
+from ._manifest import MARKER, MARKER_TEXT, SIGNATURE, Manifest, SealedFile
 from ._secret import Secret
-from ._signing import verify
+from ._signed import MAX_BUNDLE_BYTES, Signed, read_bundle
 
-__all__ = ["SealedObject", "Signed", "is_sealed_object", "open_object", "read_manifest", "split_path"]
-
-MAX_SIGNATURE_BYTES = 1 << 29
-
-
-@dataclass(frozen=True)
-class Signed:
-    """A manifest whose signature was checked."""
-
-    manifest: Manifest
-    signer: PublicKey
-    digest: str
-    """`sha256:…` of the signed statement."""
+__all__ = ["SealedObject", "is_sealed_object", "open_object", "read_manifest", "split_path"]
 
 
 def is_sealed_object(path: Path) -> bool:
@@ -70,16 +56,14 @@ def read_manifest(path: Path, trusted: Sequence[PublicKey]) -> Signed:
     """Steps 1 to 3. Raises InputError where there is no object, RefusedError for a foreign signer, IntegrityError."""
     where = path / SIGNATURE
     try:  # 1
-        bundle = read_regular(where, MAX_SIGNATURE_BYTES)
+        bundle = read_regular(where, MAX_BUNDLE_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             "there is no sealed object", where=str(path), next="name a directory that 'strongroom vault seal' made"
         ) from None
     except OSError as error:
         raise InputError(f"the manifest cannot be read: {error.strerror}", where=str(where)) from error
-    payload, signer = verify(bundle, trusted, str(where))  # 2
-    manifest = decode_statement(payload, where)  # 3
-    return Signed(manifest, signer, f"sha256:{hashlib.sha256(payload).hexdigest()}")
+    return read_bundle(bundle, trusted, str(where))  # 2, 3
 
 
 def open_object(
@@ -105,28 +89,8 @@ def open_object(
         raise IntegrityError(
             f"this is {manifest.line}, not {name}", where=str(root), next="find the one that was asked for"
         )
-    door.check_version(manifest, signed.signer, signed.digest, str(root))  # 4
     before(manifest)
-    for wraps in manifest.keys:
-        if not door.holds_any(wraps):
-            raise door.no_key(wraps)
-    door.permit(  # 5
-        action,
-        manifest.line,
-        length=manifest.length,
-        digest=manifest.root_digest,
-        reason=reason,
-        object=manifest.object,
-    )
-    keys: list[Secret] = []
-    try:
-        for wraps in manifest.keys:  # 6
-            keys.append(door.unwrap(wraps, manifest))  # noqa: PERF401 - those before one that fails are dropped
-        door.note_version(manifest, signed.signer, signed.digest)
-    except BaseException:
-        for key in keys:
-            key.drop()
-        raise
+    keys = door.release(signed, root, action=action, reason=reason)  # 4, 5, 6
     return SealedObject(root.absolute(), signed, keys)  # a mount changes the working directory
 
 

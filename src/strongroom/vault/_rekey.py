@@ -19,11 +19,12 @@ from ..core.errors import UsageError
 from ._door import Door
 from ._each import each_file, threads_or_all
 from ._file import open_cipher, open_descriptor, read_fully
-from ._making import Slot, check_recipients, finish, new_slot, note, seal_stream, sign_manifest, writing
+from ._making import Slot, check_recipients, finish, new_slot, note, seal_stream, writing
 from ._manifest import MAX_RECIPIENTS, SIGNATURE, Manifest, SealedFile, WrappedKey, context_of, place_of
-from ._object import SealedObject, Signed, check_unchanged
+from ._object import SealedObject, check_unchanged
 from ._parts import Recipient
 from ._pipeline import Progress
+from ._signed import Signed
 from ._unseal import not_as_signed
 from ._work import Work, locked, make_folders, no_write, replace_file
 from .floe import HEADER_BYTES, OVERHEAD
@@ -51,7 +52,7 @@ def rekey(sealed: SealedObject, door: Door, *, add: Sequence[Recipient] = (), re
     try:
         with locked(sealed.root):
             check_unchanged(sealed.root, sealed.signed)
-            signed, bundle = sign_manifest(manifest, door, at_least=old.version + 1)
+            signed, bundle = door.sign(manifest, at_least=old.version + 1)
             replace_file(sealed.root / SIGNATURE, bundle)
     except OSError as error:
         raise no_write(sealed.root, error) from error

@@ -40,9 +40,9 @@ from ._manifest import (
     is_sound,
     place_of,
 )
-from ._object import Signed
 from ._parts import Recipient
 from ._pipeline import Progress, changed, reader_of
+from ._signed import Signed
 from ._sources import Source, mark_of
 from ._work import Work, make_folders
 from .floe import SEGMENT_LENGTH

@@ -37,7 +37,6 @@ from ._making import (
     new_slot,
     note,
     reason_of,
-    sign_manifest,
     version_of,
 )
 from ._manifest import (
@@ -49,9 +48,10 @@ from ._manifest import (
     check_segment_length,
     place_of,
 )
-from ._object import Signed, read_manifest
+from ._object import read_manifest
 from ._parts import Recipient
 from ._pipeline import Output
+from ._signed import Signed
 from ._work import Work, locked, make_folders, no_write, replace_file, sync_up
 from .floe import SEGMENT_LENGTH, Buffer, Encryptor
 
@@ -321,7 +321,7 @@ def add_file(root: Path, name: str, *, segment_length: int = SEGMENT_LENGTH, doo
     door.need_signer()
     signed = read_manifest(root, door.trusted)
     manifest = signed.manifest
-    door.check_version(manifest, signed.signer, signed.digest, str(root))
+    door.check_version(signed, str(root))
     check_names([*(file.name for file in manifest.files), name])
     recipients = door.known_all(manifest.keys[0])
     _remove_stale(root)
@@ -364,7 +364,7 @@ def _merge(root: Path, path: Path, before: Signed, file: SealedFile, wraps: list
         file = msgspec.structs.replace(file, key=len(manifest.keys))
         files = sorted([*manifest.files, file], key=lambda each: each.name)
         whole = msgspec.structs.replace(manifest, keys=[*manifest.keys, wraps], files=files)
-        signed, bundle = sign_manifest(whole, door, at_least=manifest.version + 1)
+        signed, bundle = door.sign(whole, at_least=manifest.version + 1)
         replace_file(root / SIGNATURE, bundle)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -211,7 +211,7 @@ def test_what_was_only_looked_at_is_not_on_record(tmp_path: Path) -> None:
     path = sealed_object(tmp_path, own, name="acme/model")
     own.book.versions.clear()
     signed = read_manifest(path, own.door.trusted)
-    own.door.check_version(signed.manifest, signed.signer, signed.digest, "")
+    own.door.check_version(signed, "")
     with pytest.raises(RefusedError):
         open_object(path, door=changed(own, keys=KeyFiles()))
     assert own.book.versions == {}
