@@ -21,12 +21,13 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 
-from strongroom.api import Server, log_app, witness_app
+from strongroom.api import log_app, witness_app
 from strongroom.cli import main
 from strongroom.core.errors import StrongroomError
 from strongroom.ledger import COSIGNATURE, ED25519, DirectoryStorage, VerifierKey, Witness, load_key
 from strongroom.ledger._notes import SigningKey
 from strongroom.ledger._witness import WitnessMemory
+from strongroom.serving import Server
 
 from .test_cli import write_log
 

@@ -199,10 +199,10 @@ def test_somebody_else_on_the_socket_gets_no_entry_taken_for_recorded(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A listener that answers nothing: the command gives up and says that it does not know."""
-    from strongroom.ledger import _remote
+    from strongroom.core import calling
 
     make(run)
-    monkeypatch.setattr(_remote, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(calling, "ANSWER_SECONDS", 0.5)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("S/run/strongroom.sock")
         listener.listen()

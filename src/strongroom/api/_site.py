@@ -16,12 +16,11 @@ import contextlib
 import hashlib
 import hmac
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -30,21 +29,17 @@ from ..core.clock import Clock, format_time, now
 from ..core.errors import InputError, RefusedError, StrongroomError
 from ..core.records import Entry
 from ..ledger import RESERVED, Sequencer, decode_entry, encode_entry
+from ..serving import Refusals, answer_error, peer_uid, read_body
 from ..site import OWN_WRITER, Site
 from ..state import Writer
-from ._server import peer_uid
 
 __all__ = ["site_app"]
 
 MAX_BODY_BYTES = 16 << 20
 MAX_ENTRIES = 65_536
-BODY_SECONDS = 30.0
 REFUSALS_SECONDS = 60.0
 """How often counted refusals are put on record."""
 WATCH_SECONDS = 1.0
-MAX_REASONS = 32
-"""Kinds of refusals that are told apart; the rest are counted together."""
-_STATUS = {"input": 400, "usage": 400, "refused": 403, "integrity": 500, "failed": 503}
 
 
 def site_app(
@@ -53,18 +48,21 @@ def site_app(
     *,
     clock: Clock = now,
     notify: Callable[[str], None] = lambda text: None,
+    refusals: Refusals | None = None,
     refusals_seconds: float = REFUSALS_SECONDS,
     failed_for_good: Callable[[], None] = lambda: None,
 ) -> Starlette:
     """The app. The sequencer is opened and closed by whoever makes it.
 
-    `failed_for_good` is called when it cannot go on: the next start reads what the disk holds.
+    `refusals` may be counted by other doors of the process too. `failed_for_good` is called when it cannot go on: the
+    next start reads what the disk holds.
     """
-    door = _Door(site)
+    refused = refusals or Refusals()
+    door = _Door(site, refused)
 
     async def append(request: Request) -> Response:
         writer = door.admit(request)
-        lines = _lines(await _body(request))
+        lines = _lines(await read_body(request, MAX_BODY_BYTES))
         if len(lines) == 1 and ACCESS.encode() not in lines[0]:
             # Without a thread: many single ones share a commit. Access events ask the state database first.
             # Shielded: an entry that is on its way stays so, whatever becomes of the request.
@@ -84,12 +82,12 @@ def site_app(
 
     async def status(request: Request) -> Response:
         door.admit(request)
-        return JSONResponse({**sequencer.status(), "refusals": dict(door.refusals)})
+        return JSONResponse({**sequencer.status(), "refusals": refused.counted()})
 
     async def count_refusals() -> None:
         while True:
             await asyncio.sleep(refusals_seconds)
-            await run_in_threadpool(_record_refusals, door, sequencer, clock, notify)
+            await run_in_threadpool(_record_refusals, refused, sequencer, clock, notify)
 
     async def watch() -> None:
         while not sequencer.status()["failure"]:
@@ -102,11 +100,7 @@ def site_app(
         yield
         for task in tasks:
             task.cancel()
-        await run_in_threadpool(_record_refusals, door, sequencer, clock, notify)
-
-    async def failed(request: Request, error: Exception) -> Response:
-        assert isinstance(error, StrongroomError)
-        return JSONResponse(error.as_dict(), _STATUS.get(error.code, 500))
+        await run_in_threadpool(_record_refusals, refused, sequencer, clock, notify)
 
     return Starlette(
         routes=[
@@ -114,7 +108,7 @@ def site_app(
             Route("/v1/ledger/checkpoint", checkpoint, methods=["GET"]),
             Route("/v1/status", status, methods=["GET"]),
         ],
-        exception_handlers={StrongroomError: failed},
+        exception_handlers={StrongroomError: answer_error},
         lifespan=lifespan,
     )
 
@@ -122,11 +116,10 @@ def site_app(
 class _Door:
     """Admits writers, and counts whom it refuses."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Site, refusals: Refusals) -> None:
+        self._site, self._refusals = site, refusals
         self._known: dict[str, Writer] = {}
         self._stamp: tuple[int, ...] = ()
-        self.refusals: Counter[str] = Counter()
 
     def admit(self, request: Request) -> Writer:
         uid = peer_uid(request.scope)
@@ -156,13 +149,8 @@ class _Door:
         return self._known[digest]
 
     def _refuse(self, reason: str) -> RefusedError:
-        self.refusals[reason if reason in self.refusals or len(self.refusals) < MAX_REASONS else "others"] += 1
+        self._refusals.count(reason)
         return RefusedError("this writer is not known here", next="see 'strongroom ledger writer'")
-
-    def take(self) -> dict[str, int]:
-        """What was counted since the last time."""
-        taken, self.refusals = dict(self.refusals), Counter()
-        return taken
 
 
 def _admitted(line: bytes, writer: Writer, site: Site) -> bytes:
@@ -174,21 +162,6 @@ def _admitted(line: bytes, writer: Writer, site: Site) -> bytes:
     return site.admitted(entry, entry.writer if writer.name == OWN_WRITER else writer.name)
 
 
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise InputError(f"a request has at most {MAX_BODY_BYTES:,} bytes", next="send fewer entries")
-    except TimeoutError:
-        raise InputError("the request did not arrive in time") from None
-    except ClientDisconnect:
-        raise InputError("the client left") from None
-    return bytes(body)
-
-
 def _lines(body: bytes) -> list[bytes]:
     if body.count(b"\n") > MAX_ENTRIES:  # before they are cut apart
         raise InputError(f"a request has at most {MAX_ENTRIES:,} entries", next="send fewer")
@@ -198,8 +171,8 @@ def _lines(body: bytes) -> list[bytes]:
     return lines
 
 
-def _record_refusals(door: _Door, sequencer: Sequencer, clock: Clock, notify: Callable[[str], None]) -> None:
-    counted = door.take()
+def _record_refusals(refusals: Refusals, sequencer: Sequencer, clock: Clock, notify: Callable[[str], None]) -> None:
+    counted = refusals.take()
     if not counted:
         return
     entry = Entry(type=f"{RESERVED}refusals/1", time=format_time(clock()), writer="ledger", body={"refused": counted})

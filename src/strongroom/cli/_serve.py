@@ -42,7 +42,8 @@ def serve(
 
     Logs are JSON lines on stderr; the address comes on stdout once it listens.
     """
-    from strongroom.api import run, site_app
+    from strongroom.api import site_app
+    from strongroom.serving import run
 
     opened = open_site(need_site(context, site).path)
     log = _log()
@@ -69,7 +70,8 @@ def serve(
 @ledger.command("serve")
 def ledger_serve(log: Log, listen: Listen = "127.0.0.1:8080") -> None:
     """Serve a log's public files over HTTP, read-only, until stopped. Any web server can do the same."""
-    from strongroom.api import log_app, run
+    from strongroom.api import log_app
+    from strongroom.serving import run
 
     run(log_app(log_source(log)), listen=listen, ready=_ready)
 
@@ -107,8 +109,9 @@ def witness_serve(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Cosign checkpoints (C2SP tlog-witness) until stopped."""
-    from strongroom.api import run, witness_app
+    from strongroom.api import witness_app
     from strongroom.ledger import ED25519, VerifierKey, Witness, WitnessDirectory, load_key
+    from strongroom.serving import run
 
     logs: dict[str, list[VerifierKey]] = {}
     for text in log:

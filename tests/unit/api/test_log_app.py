@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.api import Server, log_app
+from strongroom.api import log_app
 from strongroom.core.errors import StrongroomError
 from strongroom.ledger import (
     DirectoryStorage,
@@ -23,6 +23,7 @@ from strongroom.ledger import (
     storage_at,
     verify_log,
 )
+from strongroom.serving import Server
 
 ORIGIN = "log.example/test"
 

@@ -19,9 +19,10 @@ from typing import Any
 
 import pytest
 
-from strongroom.api import Server, site_app
+from strongroom.api import site_app
 from strongroom.core.errors import RefusedError, StrongroomError
 from strongroom.ledger import LogReader, RemoteRecorder, Sequencer, decode_entry
+from strongroom.serving import Server
 from strongroom.site import Site
 
 from ...conftest import missing
@@ -227,7 +228,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: Running) 
 
 
 def test_a_client_that_leaves_or_drips_stops_nobody(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from strongroom.api import _site as module
+    from strongroom.serving import _bodies as module
 
     monkeypatch.setattr(module, "BODY_SECONDS", 0.3)
     head = f"POST /v1/ledger/entries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n".encode()

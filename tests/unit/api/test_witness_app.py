@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.api import Server, witness_app
+from strongroom.api import witness_app
 from strongroom.core.errors import IntegrityError, StrongroomError
 from strongroom.ledger._checkpoint import Checkpoint
 from strongroom.ledger._http import get, post
@@ -19,6 +19,7 @@ from strongroom.ledger._merkle import consistency_proof, leaf_hash, nodes_of, tr
 from strongroom.ledger._notes import COSIGNATURE, SigningKey, sign_note
 from strongroom.ledger._witness import MAX_REQUEST_BYTES, Witness, WitnessDirectory, WitnessMemory, origin_hash
 from strongroom.ledger._witness_client import ROLLED_BACK, cosign, latest
+from strongroom.serving import Server
 
 ORIGIN = "log.example/a"
 LOG_KEY = SigningKey(ORIGIN, b"l" * 32)

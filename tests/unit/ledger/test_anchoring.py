@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.api import Server, witness_app
+from strongroom.api import witness_app
 from strongroom.core.errors import StrongroomError
 from strongroom.ledger import COSIGNATURE, Home, Settings, Witness, WitnessAddress, WitnessDirectory
 from strongroom.ledger import _anchoring as anchoring
@@ -17,6 +17,7 @@ from strongroom.ledger._anchors import Directory
 from strongroom.ledger._commit import Committed
 from strongroom.ledger._notes import SigningKey
 from strongroom.ledger._witness import WitnessMemory
+from strongroom.serving import Server
 
 from .ledgers import ORIGIN, entry
 from .test_home import grow, make

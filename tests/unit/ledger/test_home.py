@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.api import Server, witness_app
+from strongroom.api import witness_app
 from strongroom.core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
 from strongroom.ledger import (
     COSIGNATURE,
@@ -29,6 +29,7 @@ from strongroom.ledger import (
 )
 from strongroom.ledger._notes import SigningKey
 from strongroom.ledger._witness import WitnessMemory
+from strongroom.serving import Server
 
 from .ledgers import ORIGIN, entry
 

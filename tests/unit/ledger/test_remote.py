@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.core import calling
 from strongroom.core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
 from strongroom.ledger import RemoteRecorder
-from strongroom.ledger import _remote as remote_module
 
 from .ledgers import entry
 
@@ -130,7 +130,7 @@ def test_nobody_there_is_an_error_that_names_the_socket(tmp_path: Path) -> None:
 def test_a_server_that_hangs_is_given_up_and_the_entry_may_be_on_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_module, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(calling, "ANSWER_SECONDS", 0.3)
     with (
         answering(tmp_path / "s", b"HTTP/1.1 200 OK\r\n", hang=True),
         pytest.raises(StrongroomError, match="may be on record"),

@@ -20,9 +20,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from strongroom.api import Server, peer_uid
-from strongroom.api import _server as module
 from strongroom.core.errors import StrongroomError, UsageError
+from strongroom.serving import Server, peer_uid
+from strongroom.serving import _server as module
+from strongroom.serving import _sockets as sockets
 
 ENTERED, LEAVE = threading.Event(), threading.Event()
 
@@ -209,9 +210,9 @@ def test_a_port_that_is_taken_is_told() -> None:
 
 
 def test_without_a_host_it_is_loopback() -> None:
-    assert module._parse_listen("8080") == module._parse_listen(":8080") == ("127.0.0.1", 8080)
-    assert module._parse_listen("[::1]:8080") == ("::1", 8080)
-    assert module._parse_listen("0.0.0.0:8080") == ("0.0.0.0", 8080)
+    assert sockets._parse_listen("8080") == module._parse_listen(":8080") == ("127.0.0.1", 8080)
+    assert sockets._parse_listen("[::1]:8080") == ("::1", 8080)
+    assert sockets._parse_listen("0.0.0.0:8080") == ("0.0.0.0", 8080)
 
 
 def test_an_app_that_does_not_start_is_told(directory: Path) -> None:
@@ -341,7 +342,7 @@ def test_requests_under_way_are_answered_before_it_stops(directory: Path) -> Non
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_run_which_then_returns(directory: Path, number: signal.Signals) -> None:
     code = (
-        "import sys; from pathlib import Path; from starlette.applications import Starlette; from strongroom.api import run\n"
+        "import sys; from pathlib import Path; from starlette.applications import Starlette; from strongroom.serving import run\n"
         "run(Starlette(), listen='127.0.0.1:0', unix_socket=Path(sys.argv[1]), ready=lambda a: print(a, flush=True))\n"
         "print('returned')"
     )

@@ -1,22 +1,21 @@
-"""The one HTTP server of Strongroom: uvicorn with bounds, on loopback TCP or a Unix socket that tells who asks.
+"""The one HTTP server of Strongroom: uvicorn with bounds, on TCP, TLS, or a Unix socket that tells who asks.
 
 Over a Unix socket the kernel says which user connected (SO_PEERCRED); the scope's `client` is then
 `("uid:<uid>", <pid>)`, which no header and no TCP peer can produce. The uid is that of the moment of connecting; a
-process id may be used again by another process, so nothing is authorised by it.
+process id may be used again by another process, so nothing is authorised by it. Over TLS the scope has the
+certificates that the client proved to have the key of (`client_chain`).
 
-Bounds: connections at once, bytes and seconds of a request's head, idle seconds, seconds of shutting down. Bodies
-are for the apps to bound, since they know what they expect.
+Bounds: connections at once, seconds of a TLS handshake, bytes and seconds of a request's head, idle seconds, seconds of
+shutting down. Bodies are for the apps to bound, since they know what they expect.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import signal
 import socket
-import stat
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -29,22 +28,21 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import HANDLED_SIGNALS
 
 from ..core.errors import StrongroomError, UsageError
+from ._sockets import BACKLOG, bind_tcp, unix_listener, url_of
 
-__all__ = ["Server", "peer_uid", "run"]
+__all__ = ["Server", "client_chain", "peer_uid", "run"]
 
-LOOPBACK = "127.0.0.1"
 LIMIT_CONCURRENCY = 256
 """Connections, and requests, at once; whoever comes above is answered with 503."""
 KEEP_ALIVE_SECONDS = 15
 """How long a connection may be idle between requests."""
 HEAD_SECONDS = 10.0
 """How long the head of a request may take, from the connection or from its first byte."""
+HANDSHAKE_SECONDS = 10.0
 MAX_HEAD_BYTES = 65_536
 SHUTDOWN_SECONDS = 10
-BACKLOG = 512
-MAX_SOCKET_PATH_BYTES = 107
-"""sun_path of unix(7), less the terminating zero."""
 _UCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid
+_DER = 2  # _ssl.ENCODING_DER
 
 
 def run(
@@ -73,13 +71,22 @@ def peer_uid(scope: Scope) -> int | None:
     return int(host.removeprefix("uid:")) if host.startswith("uid:") else None
 
 
+def client_chain(scope: Scope) -> list[bytes]:
+    """The certificates (DER) that the client showed over TLS, its own first; empty where it showed none.
+
+    That it has the key of the first was proved by the handshake; the others are only what it sent.
+    """
+    return list(scope.get("extensions", {}).get("strongroom.tls", {}).get("client_chain", ()))
+
+
 class Server:
     """One app on a TCP address, a Unix socket, or both. Serves once.
 
-    `listen` is `HOST:PORT`, or a port alone for loopback; port 0 takes a free one. `unix_socket` is made with
-    `socket_mode`; a file left there by a dead server is replaced. `run` serves in the calling thread, `start` in
-    another. `addresses` says where, from then on. Both raise UsageError for an address that cannot be, and
-    StrongroomError for one that is taken or when the app does not start.
+    `listen` is `HOST:PORT`, or a port alone for loopback; port 0 takes a free one; with `tls` TLS is spoken there,
+    and nothing else. `unix_socket` is made with `socket_mode`; a file left there by a dead server is replaced.
+    `run` serves in the calling thread, `start` in another. `addresses` says where, from then on. Both raise
+    UsageError for an address that cannot be, and StrongroomError for one that is taken or when the app does not
+    start.
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class Server:
         app: ASGIApp,
         *,
         listen: str | None = None,
+        tls: ssl.SSLContext | None = None,
         unix_socket: Path | None = None,
         socket_mode: int = 0o600,
         limit_concurrency: int = LIMIT_CONCURRENCY,
@@ -95,7 +103,7 @@ class Server:
         if listen is None and unix_socket is None:
             raise UsageError("the server has nowhere to listen", next="name HOST:PORT or a Unix socket")
         self.addresses: tuple[str, ...] = ()
-        self._listen, self._path, self._mode = listen, unix_socket, socket_mode
+        self._listen, self._tls, self._path, self._mode = listen, tls, unix_socket, socket_mode
         self._head_seconds, self._limit = head_seconds, limit_concurrency
         self._app = app
         self._server: _Uvicorn | None = None
@@ -144,11 +152,11 @@ class Server:
         with contextlib.ExitStack() as stack:
             sockets, addresses = [], []
             if self._listen is not None:
-                tcp = stack.enter_context(_bind_tcp(self._listen))
+                tcp = stack.enter_context(bind_tcp(self._listen))
                 sockets.append(tcp)
-                addresses.append(_url(tcp))
+                addresses.append(url_of(tcp, "https" if self._tls else "http"))
             if self._path is not None:
-                sockets.append(stack.enter_context(_unix_listener(self._path, self._mode)))
+                sockets.append(stack.enter_context(unix_listener(self._path, self._mode)))
                 addresses.append(f"unix:{self._path}")
             self.addresses = tuple(addresses)
             yield sockets
@@ -170,7 +178,7 @@ class Server:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
-        self._server = _Uvicorn(config, lambda: self._tell(ready))
+        self._server = _Uvicorn(config, self._tls, lambda: self._tell(ready))
         try:
             self._server.run(sockets)
         except SystemExit:
@@ -184,13 +192,29 @@ class Server:
 class _Uvicorn(uvicorn.Server):
     """Says when it listens, and returns after a signal instead of dying of it."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None, listening: Callable[[], None]) -> None:
         super().__init__(config)
-        self._listening = listening
+        self._tls, self._listening = tls, listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
+        """Listens itself: uvicorn knows no bound for a handshake, and one TLS for all sockets."""
+        await super().startup(sockets=[])
+        loop = asyncio.get_running_loop()
+        for one in sockets or []:
+            tls = self._tls if one.family != socket.AF_UNIX else None
+            waits = HANDSHAKE_SECONDS if tls else None
+            made = await loop.create_server(
+                self._protocol, sock=one, ssl=tls, ssl_handshake_timeout=waits, backlog=BACKLOG
+            )
+            self.servers.append(made)
         self._listening()
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = made(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -217,6 +241,7 @@ class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.client = _peer(transport) or self.client
+        self._shown = _shown(transport)
         self._timer: asyncio.TimerHandle | None = None
         self._unread = 0
         self._expect_head()
@@ -236,6 +261,7 @@ class _Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._unread = 0
         super().on_message_begin()
+        self.scope["extensions"] = {"strongroom.tls": {"client_chain": self._shown}}
 
     def on_headers_complete(self) -> None:
         self._head_came()
@@ -269,108 +295,13 @@ def _peer(transport: asyncio.Transport) -> tuple[str, int] | None:
     return f"uid:{uid}", pid
 
 
-def _bind_tcp(listen: str) -> socket.socket:
-    host, port = _parse_listen(listen)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    except (OSError, UnicodeError):
-        raise UsageError(f"'{host}' is no address of this machine", where=listen, next="name another one") from None
-    listener = socket.socket(found[0], socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(found[4])
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise StrongroomError(
-            f"cannot listen: {error.strerror}", where=listen, next="stop what uses the port, or name another one"
-        ) from error
-    return listener
-
-
-def _parse_listen(listen: str) -> tuple[str, int]:
-    """`HOST:PORT`, `[v6]:PORT`, `:PORT` or `PORT`; without a host it is loopback, never every address."""
-    host, _, port = listen.strip().rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        port = ""  # an IPv6 address without brackets could end in a port or not
-    if not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65_535:
-        raise UsageError(f"'{listen[:80]}' is no address to listen on", next="write HOST:PORT, such as 127.0.0.1:8080")
-    return host or LOOPBACK, int(port)
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-@contextlib.contextmanager
-def _unix_listener(path: Path, mode: int) -> Iterator[socket.socket]:
-    """A listening Unix socket; its file is removed afterwards, if it is still ours."""
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
-        raise UsageError(
-            f"the path of a Unix socket has at most {MAX_SOCKET_PATH_BYTES} bytes",
-            where=str(path),
-            next="name a shorter one, or one relative to the working directory",
-        )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        try:
-            with _only_starter(path):
-                _remove_dead(path)
-                _bind_unix(listener, path, mode)
-        except OSError as error:
-            raise StrongroomError(
-                f"the Unix socket cannot be made: {error.strerror}", where=str(path), next="check the directory"
-            ) from error
-        made = path.lstat()
-        try:
-            yield listener
-        finally:
-            with contextlib.suppress(OSError):
-                if os.path.samestat(made, path.lstat()):
-                    path.unlink()
-
-
-def _bind_unix(listener: socket.socket, path: Path, mode: int) -> None:
-    """Nobody can connect before `listen`, so nobody ever meets another mode than the one asked for."""
-    os.fchmod(listener.fileno(), mode)
-    listener.bind(os.fspath(path))
-    path.chmod(mode)
-    listener.listen(BACKLOG)
-
-
-@contextlib.contextmanager
-def _only_starter(path: Path) -> Iterator[None]:
-    """Two servers that start at once would each take the other's new socket for a dead one."""
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StrongroomError(
-                "another server is starting in this directory", where=str(path), next="try again"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _remove_dead(path: Path) -> None:
-    """Removes the socket file of a server that is gone. Raises StrongroomError for anything else that is there."""
-    try:
-        kind = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(kind):
-        raise StrongroomError("there is a file that is no socket", where=str(path), next="name another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(os.fspath(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-        except BlockingIOError:
-            pass  # it listens, and is busy
-    raise StrongroomError("another server listens here", where=str(path), next="stop it, or name another path")
+def _shown(transport: asyncio.Transport) -> list[bytes]:
+    """What the client showed in the TLS handshake."""
+    tls: Any = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return []
+    leaf = tls.getpeercert(binary_form=True)
+    if leaf is None:
+        return []
+    chain = tls._sslobj.get_unverified_chain() or []
+    return [leaf, *(one.public_bytes(_DER) for one in chain[1:])]
