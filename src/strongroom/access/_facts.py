@@ -25,6 +25,7 @@ __all__ = [
     "budget_of",
     "check_request",
     "is_debited",
+    "is_repeat",
     "judge",
     "refused",
     "want",
@@ -39,6 +40,8 @@ REQUEST_DAYS = 7
 """How long a request may wait for its approvals."""
 PENDING_SECONDS = 120
 """After so long whoever took a lease and did not say that it was on record is taken for dead; nothing was released."""
+REPEAT_SECONDS = 600
+"""How long a request that was answered is answered again: its answer may have been lost on the way."""
 CLOCK_SLACK_US = 60_000_000
 """How far the clock may go back: a later time was seen, and grants and leases would live longer than they were given
 for."""
@@ -80,8 +83,8 @@ def check_request(event: AccessEvent) -> None:
     check_asset_name(event.asset)
     if event.lease:
         check_id(event.lease)
-    if event.asset_digest:
-        check_digest(event.asset_digest)
+    for digest in filter(None, (event.asset_digest, event.request_digest)):
+        check_digest(digest)
     if not 0 <= event.bytes <= _MAX_BYTES:
         raise InputError(f"{event.bytes} is no number of bytes", next="write a whole number, 0 where it is not known")
     if len(event.purpose) > MAX_PURPOSE_CHARACTERS or not event.purpose.isprintable():
@@ -103,10 +106,10 @@ def want(transaction: Transaction, event: AccessEvent, object: str, time: int) -
             lease = None  # another's, perhaps: nothing of it may colour the record
         elif lease is not None:
             event = msgspec.structs.replace(event, purpose=lease.purpose)
-    elif event.action not in ONCE:
-        lease = transaction.leases.active(
-            event.principal, event.action, event.asset, event.asset_digest, event.purpose, time
-        )
+    else:
+        lease = _own(transaction, event, time)
+    if lease is not None and is_repeat(lease, event, time):
+        event = msgspec.structs.replace(event, reason=f"{event.reason}; the same request again".removeprefix("; "))
     return Wanted(transaction.principals.get(event.principal), event, asset, object, lease, unfit)
 
 
@@ -146,7 +149,18 @@ def is_debited(lease: Lease | None, time: int) -> bool:
     """Whether what a lease releases was counted already, on the day of a time where it was not released yet."""
     if lease is None:
         return False
-    return lease.state == "active" or (lease.state == "pending" and lease.changed // _DAY_US == time // _DAY_US)
+    if lease.state == "pending":
+        return lease.changed // _DAY_US == time // _DAY_US
+    return lease.state in ("active", "used")
+
+
+def is_repeat(lease: Lease, event: AccessEvent, time: int) -> bool:
+    """Whether this very request took the lease before: what it was answered then, it may be answered again."""
+    if not event.request_digest or lease.request != event.request_digest:
+        return False
+    return lease.state == "pending" or (
+        lease.state in ("active", "used") and lease.changed <= time < lease.changed + REPEAT_SECONDS * 1_000_000
+    )
 
 
 def why_over(lease: Lease, time: int) -> str:
@@ -172,7 +186,20 @@ def _unfit(lease: Lease | None, event: AccessEvent, time: int) -> str:
         return f"{lease.id} is for another version of {lease.asset}"
     if lease.opened and lease.opened != event.asset_digest:
         return f"{lease.id} is for the object of {lease.asset} that was opened with it first"
-    return why_over(lease, time)
+    return "" if is_repeat(lease, event, time) else why_over(lease, time)
+
+
+def _own(transaction: Transaction, event: AccessEvent, time: int) -> Lease | None:
+    """The lease of a request that names none: the one that it took before, or one that covers it already."""
+    if event.request_digest:
+        found = transaction.leases.of_request(event.principal, event.request_digest)
+        if found is not None and is_repeat(found, event, time) and not _unfit(found, event, time):
+            return found
+    if event.action in ONCE:
+        return None
+    return transaction.leases.active(
+        event.principal, event.action, event.asset, event.asset_digest, event.purpose, time
+    )
 
 
 def _asset(transaction: Transaction, name: str) -> Asset:

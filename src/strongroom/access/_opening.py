@@ -112,9 +112,10 @@ class Access:
         raise RefusedError(decision.reason, where=where, next=_next(wanted, decision))
 
     def _take(self, transaction: Transaction, wanted: Wanted, time: int) -> Wanted:
-        """Step 3. A lease that is active already released the same key, and is not debited again."""
+        """Step 3. A lease that is active already, or was used by this very request, released the same key, and is not
+        debited again."""
         event, lease = wanted.event, wanted.lease
-        if event.action not in RELEASES or (lease is not None and lease.state == "active"):
+        if event.action not in RELEASES or (lease is not None and lease.state in ("active", "used")):
             return wanted
         if lease is None:
             lease = Lease(
@@ -135,6 +136,7 @@ class Access:
             attempt=lease.attempt + 1,
             bytes=event.bytes,
             opened=event.asset_digest,
+            request=event.request_digest,
         )
         transaction.leases.put(taken)
         if not is_debited(lease, time):  # by whoever took it before, and died

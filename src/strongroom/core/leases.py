@@ -58,6 +58,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """What it released counts as so many."""
     entry: int = -1
     """The ledger's entry that says so, -1 before."""
+    request: str = ""
+    """The digest of the request that took it, if it came over a wire: when it comes again, it is answered again."""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from .errors import RefusedError, UsageError
 __all__ = [
     "MAX_GROUPS",
     "PRINCIPAL_KINDS",
+    "ApiKey",
     "Principal",
     "PrincipalKind",
     "check_group",
@@ -40,6 +41,25 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     kind: PrincipalKind = "person"
     groups: list[str] = []
     suspended: bool = False
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """API key v1: what is kept of one. Times are microseconds since 1970."""
+
+    version: int = 1
+    id: str
+    """Public: it stands in the key, and in records of its use."""
+    principal: str
+    digest: str
+    """`sha256:<hex>` of the whole key."""
+    label: str = ""
+    created: int
+    expires: int | None = None
+    revoked: int | None = None
+
+    def live(self, now: int) -> bool:
+        """For lists and limits. What opens a door is `identity.verify_api_key`, which raises."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
 
 
 def check_principal_name(name: str) -> str:

@@ -30,14 +30,13 @@ import msgspec
 
 from ..core.clock import format_time
 from ..core.errors import UsageError
-from ..core.principals import check_principal_name
+from ..core.principals import ApiKey, check_principal_name
 from ._identified import Identified, NotIdentified, Reason
 
 __all__ = [
     "API_KEY_PATTERN",
     "API_KEY_RANDOM_BYTES",
     "MAX_LIVE_KEYS",
-    "ApiKey",
     "ApiKeys",
     "NewApiKey",
     "make_api_key",
@@ -60,25 +59,6 @@ API_KEY_PATTERN = rf"sr_[0-9A-Za-z]{{{_ID_DIGITS}}}_[0-9A-Za-z]{{{_SECRET_DIGITS
 _KEY = re.compile(rf"(sr_([0-9A-Za-z]{{{_ID_DIGITS}}})_[0-9A-Za-z]{{{_SECRET_DIGITS}}})([0-9A-Za-z]{{{_SUM_DIGITS}}})")
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _NO_DIGEST = "sha256:" + "0" * 64
-
-
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """API key v1: what is kept of one. Times are microseconds since 1970."""
-
-    version: int = 1
-    id: str
-    """Public: it stands in the key, and in records of its use."""
-    principal: str
-    digest: str
-    """`sha256:<hex>` of the whole key."""
-    label: str = ""
-    created: int
-    expires: int | None = None
-    revoked: int | None = None
-
-    def live(self, now: int) -> bool:
-        """For lists and limits. What opens a door is `verify_api_key`, which raises."""
-        return self.revoked is None and (self.expires is None or now < self.expires)
 
 
 @dataclass(frozen=True)

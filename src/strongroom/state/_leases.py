@@ -58,6 +58,12 @@ class Leases:
         row = self._connection.execute(asked.limit(1)).one_or_none()
         return None if row is None else record_of(row, Lease)
 
+    def of_request(self, principal: str, request: str) -> Lease | None:
+        """The newest lease that a request took."""
+        asked = select(leases).where(leases.c.principal == principal, leases.c.request == request)
+        row = self._connection.execute(asked.order_by(leases.c.changed.desc()).limit(1)).one_or_none()
+        return None if row is None else record_of(row, Lease)
+
     def seen_time(self) -> int:
         """The latest time at which anything was decided, 0 before."""
         return self._connection.scalar(select(marks.c.value).where(marks.c.name == "time")) or 0

@@ -1,4 +1,4 @@
-"""Principals, their groups, SSH keys and grants."""
+"""Principals, their groups, SSH keys, API keys and grants."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from ..core.errors import UsageError
 from ..core.leases import Grant
-from ..core.principals import Principal, check_principal
+from ..core.principals import ApiKey, Principal, check_principal
 from ._rows import record_of
-from ._tables import grants, principal_groups, principals, ssh_keys
+from ._tables import api_keys, grants, principal_groups, principals, ssh_keys
 
 __all__ = ["MAX_PRINCIPALS", "Principals"]
 
@@ -87,6 +87,24 @@ class Principals:
     def remove_ssh_key(self, fingerprint: str) -> bool:
         """Takes a key off the list. Returns whether it was on it."""
         return self._connection.execute(delete(ssh_keys).where(ssh_keys.c.fingerprint == fingerprint)).rowcount > 0
+
+    def put_api_key(self, key: ApiKey) -> None:
+        """Puts the record of an API key on the list, or changes the one of this id."""
+        columns = msgspec.structs.asdict(key)
+        if self._connection.execute(api_keys.update().where(api_keys.c.id == key.id).values(columns)).rowcount == 0:
+            self._connection.execute(insert(api_keys).values(columns))
+
+    def api_key(self, id: str) -> ApiKey | None:
+        """The record of this id, also when it was revoked or has expired."""
+        row = self._connection.execute(select(api_keys).where(api_keys.c.id == id)).one_or_none()
+        return None if row is None else record_of(row, ApiKey)
+
+    def api_keys(self, principal: str | None = None) -> list[ApiKey]:
+        """All API keys, or a principal's, oldest first."""
+        asked = select(api_keys).order_by(api_keys.c.principal, api_keys.c.created, api_keys.c.id)
+        if principal is not None:
+            asked = asked.where(api_keys.c.principal == principal)
+        return [record_of(row, ApiKey) for row in self._connection.execute(asked)]
 
     def grant(self, grant: Grant) -> bool:
         """Gives a grant, or gives it anew. Returns whether there was one."""

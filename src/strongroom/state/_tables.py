@@ -27,6 +27,7 @@ __all__ = [
     "KEY_BYTES",
     "MAX_NAME_CHARACTERS",
     "REVISIONS",
+    "api_keys",
     "approvals",
     "asset_places",
     "assets",
@@ -162,6 +163,26 @@ ssh_keys = Table(
 )
 """With which people sign. A key is one person's: the primary key holds that no two approve with the same."""
 
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(11), primary_key=True),
+    Column("version", SmallInteger, nullable=False),
+    Column(
+        "principal",
+        String(PRINCIPAL_NAME_CHARACTERS),
+        ForeignKey("principals.name", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("digest", String(71), nullable=False),
+    Column("label", String(100), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("revoked", BigInteger),
+)
+"""With which programs say who they are; the columns are the fields of `core.principals.ApiKey`. Never a key itself."""
+
 grants = Table(
     "grants",
     metadata,
@@ -192,6 +213,7 @@ leases = Table(
     Column("attempt", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("entry", BigInteger, nullable=False),
+    Column("request", String(71), nullable=False, index=True),
     CheckConstraint("bytes >= 0", name="bytes_are_none_or_more"),
     CheckConstraint("state IN ('requested', 'pending', 'active', 'used', 'revoked')", name="state_is_known"),
 )

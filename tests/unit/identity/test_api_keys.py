@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.core.errors import RefusedError, UsageError
+from strongroom.core.principals import ApiKey
 from strongroom.identity import (
     API_KEY_PATTERN,
     API_KEY_RANDOM_BYTES,
-    ApiKey,
     NewApiKey,
     NotIdentified,
     make_api_key,

@@ -22,7 +22,6 @@ from starlette.routing import Route
 
 from strongroom.core.errors import StrongroomError, UsageError
 from strongroom.serving import Server, peer_uid
-from strongroom.serving import _server as module
 from strongroom.serving import _sockets as sockets
 
 ENTERED, LEAVE = threading.Event(), threading.Event()
@@ -210,7 +209,7 @@ def test_a_port_that_is_taken_is_told() -> None:
 
 
 def test_without_a_host_it_is_loopback() -> None:
-    assert sockets._parse_listen("8080") == module._parse_listen(":8080") == ("127.0.0.1", 8080)
+    assert sockets._parse_listen("8080") == sockets._parse_listen(":8080") == ("127.0.0.1", 8080)
     assert sockets._parse_listen("[::1]:8080") == ("::1", 8080)
     assert sockets._parse_listen("0.0.0.0:8080") == ("0.0.0.0", 8080)
 

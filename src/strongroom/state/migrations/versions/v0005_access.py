@@ -36,6 +36,23 @@ def upgrade() -> None:
         sa.Column("added", sa.BigInteger, nullable=False),
     )
     op.create_table(
+        "api_keys",
+        sa.Column("id", sa.String(11), primary_key=True),
+        sa.Column("version", sa.SmallInteger, nullable=False),
+        sa.Column(
+            "principal",
+            sa.String(255),
+            sa.ForeignKey("principals.name", ondelete="CASCADE"),
+            nullable=False,
+            index=True,
+        ),
+        sa.Column("digest", sa.String(71), nullable=False),
+        sa.Column("label", sa.String(100), nullable=False),
+        sa.Column("created", sa.BigInteger, nullable=False),
+        sa.Column("expires", sa.BigInteger),
+        sa.Column("revoked", sa.BigInteger),
+    )
+    op.create_table(
         "grants",
         sa.Column("subject", sa.String(255), primary_key=True),
         sa.Column("action", sa.String(32), primary_key=True),
@@ -91,6 +108,7 @@ def _leases() -> None:
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("entry", sa.BigInteger, nullable=False),
+        sa.Column("request", sa.String(71), nullable=False, index=True),
         sa.CheckConstraint("bytes >= 0", name="bytes_are_none_or_more"),
         sa.CheckConstraint("state IN ('requested', 'pending', 'active', 'used', 'revoked')", name="state_is_known"),
     )
