@@ -16,12 +16,14 @@ from ._keys import KINDS, RECIPIENT_KINDS, KeyFiles, Kind, PrivateKey, PublicKey
 from ._making import check_recipients
 from ._manifest import Manifest, SealedFile, WrappedKey
 from ._mount import check_mount_point, mount, unmount
-from ._object import SealedObject, is_sealed_object, only_name, open_object, read_manifest, split_path
+from ._object import SealedObject, find_object, only_name, open_object, read_manifest
 from ._parts import File, Recipient, Tree, Unwrapper
+from ._paths import ServicePath, is_sealed_object, split_path
 from ._pkcs11 import Pkcs11, Pkcs11Recipient, create_pkcs11_key, parse_pkcs11_uri
 from ._rekey import check_change, rekey, rotate
 from ._seal import Sealed, seal
 from ._secret import harden_process
+from ._service import ServiceDoor
 from ._signed import Signed
 from ._sources import Source, find_sources
 from ._streams import open_file, safe_open
@@ -53,6 +55,8 @@ __all__ = [
     "SealedFileSystem",
     "SealedObject",
     "SealedWriter",
+    "ServiceDoor",
+    "ServicePath",
     "Signed",
     "Source",
     "Tree",
@@ -68,6 +72,7 @@ __all__ = [
     "check_recipients",
     "create",
     "create_pkcs11_key",
+    "find_object",
     "find_sources",
     "harden_process",
     "is_sealed_object",

@@ -16,7 +16,8 @@ from ..core.errors import IntegrityError, StrongroomError
 from ._each import each_file, threads_or_all
 from ._file import open_cipher, open_descriptor, read_fully
 from ._manifest import MARKER, MARKER_TEXT, SIGNATURE, Manifest, SealedFile, place_of
-from ._object import SealedObject, read_regular
+from ._object import SealedObject
+from ._paths import read_regular
 from ._pipeline import Progress, changed, decrypt_file, reader_of
 from ._sources import Source, mark_of
 from ._unseal import not_as_signed

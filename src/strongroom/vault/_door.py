@@ -222,6 +222,10 @@ class Door:
             raise UsageError(f"{line} has no version left", next=f"see: strongroom vault forget {line}")
         return version
 
+    def find(self, asset: str) -> Path:
+        """The directory of an asset's sealed object. Raises UsageError where nobody is there to ask."""
+        raise UsageError("this door leads to no key service", where=asset, next="name the object's directory")
+
     def known_all(self, wraps: Sequence[WrappedKey]) -> list[Recipient]:
         """The recipients of wrapped keys. Raises UsageError where one's public key is not known here."""
         found = [(one.name, self.known(one)) for one in wraps]
@@ -273,9 +277,12 @@ class Door:
         return self.signer
 
 
-def own_door() -> Door:
-    """The door of this installation's site (STRONGROOM_SITE). Raises UsageError where none is installed."""
+def own_door(host: str = "") -> Door:
+    """The door of this installation's site (STRONGROOM_SITE), or the one that leads to the key service at `host`.
+
+    Raises UsageError where none is installed.
+    """
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        door: Door = point.load()()
+        door: Door = point.load()(host)
         return door
     raise UsageError("Strongroom is not installed with its doors", next="give door=…, or install the package")

@@ -24,8 +24,9 @@ from ..core.errors import UsageError
 from ._door import Door, own_door
 from ._file import Stream
 from ._manifest import SIGNATURE, SealedFile
-from ._object import SealedObject, is_sealed_object, open_object, read_manifest, split_path
+from ._object import SealedObject, open_object, read_manifest
 from ._parts import Recipient
+from ._paths import is_sealed_object, split_path
 from ._writer import add_file, create_file
 
 __all__ = ["SealedFileSystem"]

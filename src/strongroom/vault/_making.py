@@ -25,8 +25,9 @@ from ._manifest import (
     context_of,
     place_of,
 )
-from ._object import is_sealed_object, read_manifest
+from ._object import read_manifest
 from ._parts import Recipient
+from ._paths import is_sealed_object
 from ._pipeline import SMALL, Output, Progress, Read, encrypt_file
 from ._secret import Secret
 from ._signed import Signed

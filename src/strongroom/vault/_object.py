@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,48 +20,47 @@ from ..core.errors import InputError, IntegrityError, UsageError
 from ._door import Door, own_door
 from ._file import OpenFile, Stream
 from ._keys import PublicKey
-from ._manifest import MARKER, MARKER_TEXT, SIGNATURE, Manifest, SealedFile
+from ._manifest import SIGNATURE, Manifest, SealedFile
+from ._paths import ServicePath, read_regular
 from ._secret import Secret
 from ._signed import MAX_BUNDLE_BYTES, Signed, read_bundle
 
-__all__ = ["SealedObject", "is_sealed_object", "open_object", "read_manifest", "split_path"]
-
-
-def is_sealed_object(path: Path) -> bool:
-    """Whether a directory looks like one: a signed model that is not sealed has a `model.sig` too."""
-    try:
-        return read_regular(path / MARKER, len(MARKER_TEXT)) == MARKER_TEXT and (path / SIGNATURE).is_file()
-    except (OSError, IntegrityError):
-        return False
-
-
-def read_regular(path: Path, limit: int) -> bytes:
-    """All of a regular file: what is none could keep us waiting, and one that is too large fill the memory.
-
-    Raises IntegrityError, OSError.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - it is open already
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise IntegrityError("this is no file", where=str(path), next="restore the object from a copy")
-        if found.st_size > limit:
-            raise IntegrityError(f"it has more than {limit:,} bytes", where=str(path), next="ask whoever made it")
-        return file.read(limit)
+__all__ = [
+    "SealedObject",
+    "check_unchanged",
+    "find_object",
+    "only_name",
+    "open_object",
+    "read_manifest",
+    "read_signature",
+]
 
 
 def read_manifest(path: Path, trusted: Sequence[PublicKey]) -> Signed:
     """Steps 1 to 3. Raises InputError where there is no object, RefusedError for a foreign signer, IntegrityError."""
+    return read_bundle(read_signature(path), trusted, str(path / SIGNATURE))
+
+
+def read_signature(path: Path) -> bytes:
+    """Step 1: the bundle as it lies there. Raises InputError where there is none, IntegrityError."""
     where = path / SIGNATURE
-    try:  # 1
-        bundle = read_regular(where, MAX_BUNDLE_BYTES)
+    try:
+        return read_regular(where, MAX_BUNDLE_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             "there is no sealed object", where=str(path), next="name a directory that 'strongroom vault seal' made"
         ) from None
     except OSError as error:
         raise InputError(f"the manifest cannot be read: {error.strerror}", where=str(where)) from error
-    return read_bundle(bundle, trusted, str(where))  # 2, 3
+
+
+def find_object(path: Path | str, door: Door) -> tuple[Path, str]:
+    """An object's directory, and which asset it must be; '' where the directory itself was named.
+
+    Raises InputError where an asset's is not found, RefusedError, UsageError.
+    """
+    named = ServicePath.parse(path)
+    return (door.find(named.asset), named.asset) if named else (Path(path), "")
 
 
 def open_object(
@@ -77,12 +74,15 @@ def open_object(
 ) -> SealedObject:
     """Opens a sealed object: a `Tree` whose files are decrypted as they are read.
 
-    `name`: the asset that it must be. `door` is the site's own (STRONGROOM_SITE) unless given. `action` and `reason`
-    go on record; `before` is called with the checked manifest, and may raise, before they do. Raises InputError,
-    RefusedError, IntegrityError, StrongroomError.
+    `path` is its directory, or `strongroom://HOST/org/name`. `name`: the asset that it must be. `door` is the
+    site's own (STRONGROOM_SITE) unless given. `action` and `reason` go on record; `before` is called with the
+    checked manifest, and may raise, before they do. Raises InputError, RefusedError, IntegrityError,
+    StrongroomError.
     """
-    root = Path(path)
-    door = door or own_door()
+    named = ServicePath.parse(path)
+    door = door or own_door(named.host if named else "")
+    root, asset = find_object(path, door)
+    name = name or asset
     signed = read_manifest(root, door.trusted)
     manifest = signed.manifest
     if name and manifest.name != name:
@@ -143,19 +143,6 @@ class SealedObject:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def split_path(path: Path | str) -> tuple[Path, str]:
-    """A path into a sealed object, as the object's directory and the file's name in it ('' for the object itself).
-
-    The outermost directory that is an object is it. Where none is there yet, it is the part that ends in `.sealed`, the
-    innermost; else the path itself.
-    """
-    whole = Path(os.path.abspath(path))  # noqa: PTH100 - links are not followed: the object's name is what was typed
-    above = (whole, *whole.parents)
-    root = next((one for one in reversed(above) if is_sealed_object(one)), None)
-    root = root or next((one for one in above if one.suffix == ".sealed"), whole)
-    return root, whole.relative_to(root).as_posix() if root != whole else ""
 
 
 def check_unchanged(root: Path, signed: Signed) -> None:

@@ -8,7 +8,8 @@ from typing import Literal, overload
 from ..core.errors import UsageError
 from ._door import Door
 from ._file import OpenFile, Stream
-from ._object import is_sealed_object, only_name, open_object, split_path
+from ._object import only_name, open_object
+from ._paths import ServicePath, is_sealed_object, split_path
 from ._safetensors import SafeOpen
 from ._writer import WritableFile, add_file, create_file
 
@@ -45,14 +46,16 @@ def safe_open(
 ) -> SafeOpen:
     """What `safetensors.safe_open` gives for a plain file: `keys`, `metadata`, `get_tensor`, `get_slice`.
 
-    `path` is `OBJECT/NAME`, or `OBJECT` where it has one file that ends in `.safetensors`. `framework` is `np` or `pt`.
-    A slice reads and decrypts the segments that it touches. `backend` says how safetensors reads a plain file; it is
-    taken, as callers give it, and means nothing here. Raises InputError, UsageError, RefusedError, IntegrityError.
+    `path` is `OBJECT/NAME`, or `OBJECT` where it has one file that ends in `.safetensors`; an object may be named
+    `strongroom://HOST/org/name` too. `framework` is `np` or `pt`. A slice reads and decrypts the segments that it
+    touches. `backend` says how safetensors reads a plain file; it is taken, as callers give it, and means nothing here.
+    Raises InputError, UsageError, RefusedError, IntegrityError.
     """
     return SafeOpen(_opened(path, ".safetensors", door), framework, device)
 
 
 def _opened(path: Path | str, suffix: str, door: Door | None) -> OpenFile:
-    root, name = split_path(path)
+    named = ServicePath.parse(path)
+    root, name = (named.object, named.file) if named else split_path(path)
     with open_object(root, door=door) as sealed:
         return sealed.file(name or only_name(sealed, suffix))
