@@ -18,6 +18,7 @@ from ._demo import demo
 from ._export import export as _store_export  # noqa: F401 - adds its command to `store`
 from ._findings import explain, finding
 from ._hunt import hunt
+from ._keyserver import keyserver
 from ._leases import lease
 from ._ledger import Interrupted, ledger
 from ._ledger_ask import writer as _writer  # noqa: F401 - adds its commands to `ledger`
@@ -25,6 +26,7 @@ from ._ledger_proofs import SPLIT as _SPLIT  # noqa: F401 - adds its commands to
 from ._options import SiteOption
 from ._output import print_error
 from ._policy import policy
+from ._principal_keys import keys as _principal_keys  # noqa: F401 - adds its commands to `principal`
 from ._principals import grant, principal
 from ._serve import serve
 from ._site import init, store
@@ -79,6 +81,7 @@ app.add_typer(principal, name="principal")
 app.add_typer(grant, name="grant")
 app.add_typer(lease, name="lease")
 app.add_typer(policy, name="policy")
+app.add_typer(keyserver, name="keyserver")
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ from ._output import print_facts, print_json, print_notice
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["serve", "witness"]
+__all__ = ["log_lines", "serve", "tell_ready", "witness"]
 
 witness = typer.Typer(help="A witness: cosigns what continues what it saw before.", no_args_is_help=True)
 ledger.add_typer(witness, name="witness")
@@ -46,7 +46,7 @@ def serve(
     from strongroom.serving import run
 
     opened = open_site(need_site(context, site).path)
-    log = _log()
+    log = log_lines()
     secret = passphrase_for(opened, passphrase_file)
 
     def notify(text: str) -> None:
@@ -60,7 +60,7 @@ def serve(
         log.info("serving", socket=str(socket), entries=sequencer.status()["size"])
         app = site_app(opened, sequencer, notify=notify, failed_for_good=stop)
         # Whom the socket lets in is judged by user and token.
-        run(app, unix_socket=socket, ready=_ready, socket_mode=0o666 if listen else 0o600)
+        run(app, unix_socket=socket, ready=tell_ready, socket_mode=0o666 if listen else 0o600)
         status = sequencer.status()
         log.info("stopping", entries=status["size"])
         if status["failure"]:  # not 0, so that a supervisor starts it again
@@ -73,7 +73,7 @@ def ledger_serve(log: Log, listen: Listen = "127.0.0.1:8080") -> None:
     from strongroom.api import log_app
     from strongroom.serving import run
 
-    run(log_app(log_source(log)), listen=listen, ready=_ready)
+    run(log_app(log_source(log)), listen=listen, ready=tell_ready)
 
 
 @witness.command("init")
@@ -119,22 +119,22 @@ def witness_serve(
         if key.type != ED25519:
             raise UsageError("this is no log's key", where="--log", next="give the key that 'ledger init' printed")
         logs.setdefault(key.name, []).append(key)
-    lines = _log()
+    lines = log_lines()
     signing = load_key(directory / WITNESS_KEY, passphrase=read_passphrase(directory / WITNESS_KEY, passphrase_file))
 
     def report(error: StrongroomError) -> None:
         lines.error(error.message, where=error.where)
 
     with WitnessDirectory(directory / "checkpoints") as storage:
-        run(witness_app(Witness(signing, logs, storage, report=report)), listen=listen, ready=_ready)
+        run(witness_app(Witness(signing, logs, storage, report=report)), listen=listen, ready=tell_ready)
 
 
-def _ready(address: str) -> None:
+def tell_ready(address: str) -> None:
     sys.stdout.write(f"listening: {address}\n")
     sys.stdout.flush()
 
 
-def _log() -> FilteringBoundLogger:
+def log_lines() -> FilteringBoundLogger:
     """The one way in which long-lived processes log: JSON lines on stderr."""
     import structlog
 

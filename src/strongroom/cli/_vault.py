@@ -198,7 +198,14 @@ def unseal_object(
 
     with (
         door_of(
-            context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose, lease=lease
+            context,
+            site,
+            keys=key,
+            signers=signer,
+            passphrase_file=passphrase_file,
+            purpose=purpose,
+            lease=lease,
+            object=object,
         ) as door,
         open_object(object, name=name, door=door, action="ExportWeights", before=before) as sealed,
     ):
@@ -234,9 +241,10 @@ def info(
     json: Json = False,
 ) -> None:
     """What a sealed object holds, who signed it, and for whom it opens. Needs no private key."""
-    from strongroom.vault import read_manifest
+    from strongroom.vault import find_object, read_manifest
 
-    with door_of(context, site, keys=key, signers=signer) as door:
+    with door_of(context, site, keys=key, signers=signer, object=object) as door:
+        object, _ = find_object(object, door)
         signed = read_manifest(object, door.trusted)
         door.check_version(signed, str(object))
     manifest = signed.manifest
@@ -278,11 +286,19 @@ def check_object(
     json: Json = False,
 ) -> None:
     """Is every segment what was sealed? Without a key files are compared with what was signed."""
-    from strongroom.vault import check, read_manifest
+    from strongroom.vault import check, find_object, read_manifest
 
     with door_of(
-        context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose, lease=lease
+        context,
+        site,
+        keys=key,
+        signers=signer,
+        passphrase_file=passphrase_file,
+        purpose=purpose,
+        lease=lease,
+        object=object,
     ) as door:
+        object, _ = find_object(object, door)
         signed = read_manifest(object, door.trusted)
         manifest = signed.manifest
         door.check_version(signed, str(object))
@@ -345,7 +361,14 @@ def mount_object(
 
     with (
         door_of(
-            context, site, keys=key, signers=signer, passphrase_file=passphrase_file, purpose=purpose, lease=lease
+            context,
+            site,
+            keys=key,
+            signers=signer,
+            passphrase_file=passphrase_file,
+            purpose=purpose,
+            lease=lease,
+            object=object,
         ) as door,
         open_object(object, name=name, door=door, before=before) as sealed,
     ):

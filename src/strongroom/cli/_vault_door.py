@@ -62,8 +62,10 @@ def door_of(
     passphrase_file: Path | None = None,
     purpose: str = "",
     lease: str = "",
+    object: Path | None = None,
 ) -> Iterator[Door]:
-    """The door of the site that is named, with the keys and signers that are named beside.
+    """The door of the site that is named, with the keys and signers that are named beside; or the one that leads to
+    the key service that `object`, or else STRONGROOM_KEYSERVER names.
 
     Raises InputError, UsageError.
     """
@@ -73,6 +75,14 @@ def door_of(
     if lease:
         check_id(lease)
     harden_process()
+    service = _service_of(context, site, object)
+    if service:
+        if keys or signers:
+            raise UsageError("a key service has its own keys", where=service, next="leave --key and --signer out")
+        from strongroom.site import service_door
+
+        yield service_door(service, notify=print_notice, purpose=purpose, lease=lease)
+        return
     opened = _site_of(context, site)
     passphrase = passphrases(passphrase_file)
     given = [PrivateKey.read(path, passphrase=passphrase(path)) for path in keys or []]
@@ -92,6 +102,17 @@ def door_of(
     with contextlib.closing(opened):
         door = opened.door(passphrase=passphrase, notify=print_notice, purpose=purpose, lease=lease)
         yield dataclasses.replace(door, keys=Keys(KeyFiles(*given), door.keys), trusted=[*door.trusted, *trusted])
+
+
+def _service_of(context: typer.Context, site: str, object: Path | None) -> str:
+    """The key service that is to be asked; empty where it is none."""
+    from strongroom.site import named_service
+    from strongroom.vault import ServicePath
+
+    named = ServicePath.parse(object) if object is not None else None
+    if named is not None:
+        return named.host
+    return "" if given_site(context, site) else named_service()
 
 
 def check_purpose(text: str) -> None:

@@ -17,19 +17,23 @@ import msgspec
 
 from .errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
 
-__all__ = ["ANSWER_SECONDS", "Caller", "NoAnswer", "over_tls", "over_unix_socket"]
+__all__ = ["ANSWER_SECONDS", "Caller", "NoAnswer", "TryAgain", "over_tls", "over_unix_socket"]
 
 ANSWER_SECONDS = 60.0
 IDLE_SECONDS = 10.0
 """A connection is not used again after this long: less than the 15 seconds that our server keeps it."""
 MAX_ANSWER_BYTES = 8 << 20
 _KINDS = {kind.code: kind for kind in (StrongroomError, UsageError, InputError, RefusedError, IntegrityError)}
-_KINDS["not-identified"] = RefusedError
+_KINDS |= {"not-identified": RefusedError}
 Connect = Callable[[], http.client.HTTPConnection]
 
 
 class NoAnswer(StrongroomError):
     """The server did not answer; whether it did what it was asked is not known."""
+
+
+class TryAgain(StrongroomError):
+    """The server has too much to do, and did nothing of what it was asked."""
 
 
 class Caller:
@@ -62,6 +66,10 @@ class Caller:
             told = msgspec.json.decode(data, type=_Refusal).error
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             told = _Told(message=f"{self._what} answered {status}, and nothing that can be understood")
+            if status == 503:  # of the server itself, which has as many connections as it takes
+                told = _Told(message=f"{self._what} has too much to do", code="busy")
+        if told.code == "busy":
+            raise TryAgain(told.message, where=self._where, next="try again later")
         raise _KINDS.get(told.code, StrongroomError)(told.message, where=told.where or self._where, next=told.next)
 
     def close(self) -> None:

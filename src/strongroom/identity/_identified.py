@@ -15,7 +15,7 @@ from ..core.principals import check_principal_name
 
 __all__ = ["REASONS", "Identified", "Method", "NotIdentified", "Reason", "principal_name"]
 
-Method = Literal["api-key", "jwt", "mtls", "ssh"]
+Method = Literal["api-key", "jwt", "mtls", "peer", "ssh"]
 Reason = Literal[
     "algorithm",
     "audience",
@@ -30,11 +30,14 @@ Reason = Literal[
     "key-unknown",
     "lifetime",
     "malformed",
+    "missing",
     "namespace",
     "not-yet-valid",
     "principal",
     "revoked",
+    "several",
     "signature",
+    "suspended",
     "too-large",
     "touch",
     "unavailable",
@@ -55,11 +58,14 @@ REASONS: dict[Reason, str] = {
     "key-unknown": "no key of its issuer is known by that name",
     "lifetime": "it lives longer than the site permits, or is older",
     "malformed": "it cannot be read",
+    "missing": "none was shown",
     "namespace": "it was signed for another purpose",
     "not-yet-valid": "its time has not begun, by this machine's clock",
     "principal": "what it names cannot be a principal",
     "revoked": "it was taken back",
+    "several": "more than one was shown",
     "signature": "its signature is wrong",
+    "suspended": "whom it names was suspended",
     "too-large": "it is larger than any real one",
     "touch": "its hardware key was not touched",
     "unavailable": "the keys of its issuer cannot be had now; this is no fault of its bearer",

@@ -12,7 +12,15 @@ from ..core.errors import InputError, StrongroomError
 __all__ = ["BODY_SECONDS", "answer_error", "read_body"]
 
 BODY_SECONDS = 30.0
-_STATUS = {"input": 400, "usage": 400, "refused": 403, "not-identified": 401, "integrity": 500, "failed": 503}
+_STATUS = {
+    "input": 400,
+    "usage": 400,
+    "refused": 403,
+    "not-identified": 401,
+    "integrity": 500,
+    "busy": 503,
+    "failed": 503,
+}
 
 
 async def read_body(request: Request, limit: int) -> bytes:

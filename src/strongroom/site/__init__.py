@@ -6,18 +6,22 @@ The site's directory is readable by its owner alone; docs/configuration.md says 
 from typing import TYPE_CHECKING
 
 from ._configuration import CONFIGURATION, Configuration
-from ._site import ENVIRONMENT, OWN_WRITER, Site, own_door
+from ._doors import CLIENT_CONFIGURATION, named_service, own_door, service_door
+from ._site import ENVIRONMENT, OWN_WRITER, Site
 from ._temporary import temporary_site
 
 if TYPE_CHECKING:  # it brings Cedar, which few commands need
     from ._access import Administration as Administration
 
 __all__ = [
+    "CLIENT_CONFIGURATION",
     "CONFIGURATION",
     "ENVIRONMENT",
     "OWN_WRITER",
     "Configuration",
     "Site",
+    "named_service",
     "own_door",
+    "service_door",
     "temporary_site",
 ]

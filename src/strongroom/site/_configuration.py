@@ -11,6 +11,8 @@ from typing import Any
 
 from ..core.errors import UsageError
 from ..ledger import COSIGNATURE, Settings, VerifierKey, WitnessAddress
+from ._keyserver import KEYSERVER, IdentitySettings, KeyServerSettings, read_identity, read_keyserver
+from ._tables import check_keys, text_of
 
 __all__ = [
     "CONFIGURATION",
@@ -40,6 +42,7 @@ CONFIGURATION = {
     "vault.pkcs11.module": "the library of a PKCS#11 token (extra `pkcs11`)",
     "vault.pkcs11.keys": "a list of pkcs11: URIs: the token's keys that may be asked to open sealed objects",
     "vault.pkcs11.pin_file": "the file whose first line is the token's PIN; from the site's directory on",
+    **KEYSERVER,
 }
 MAX_WITNESSES = 16
 ENGINES = ("duckdb", "spark")
@@ -87,6 +90,8 @@ class Configuration:
     ledger: Settings = field(default_factory=Settings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     vault: VaultSettings = field(default_factory=VaultSettings)
+    keyserver: KeyServerSettings = field(default_factory=KeyServerSettings)
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
 
 
 def template(keep_text: bool, storage: str = "") -> str:
@@ -122,7 +127,20 @@ def template(keep_text: bool, storage: str = "") -> str:
         "# [vault.pkcs11]\n"
         '# module = "/usr/lib/softhsm/libsofthsm2.so"\n'
         '# keys = ["pkcs11:token=hsm;object=models"]\n'
-        '# pin_file = "keys/pkcs11.pin"\n'
+        '# pin_file = "keys/pkcs11.pin"\n\n'
+        "# The key service: for programs that may not read the keys (docs/keyserver.md).\n"
+        "# [keyserver]\n"
+        '# socket = "/run/strongroom/keys.sock"\n'
+        '# listen = "0.0.0.0:8443"\n'
+        '# certificate = "keys/tls.pem"\n'
+        '# private_key = "keys/tls.key"\n'
+        '# metrics = "127.0.0.1:9464"\n'
+        "# [identity.trust_domains]\n"
+        '# "acme.example" = "keys/acme.example.pem"\n'
+        "# [[identity.issuer]]\n"
+        '# issuer = "https://token.ci.example"\n'
+        '# audiences = ["strongroom"]\n'
+        '# prefix = "ci:"\n'
     )
 
 
@@ -133,7 +151,7 @@ def read_configuration(text: bytes, path: Path) -> Configuration:
         values: dict[str, Any] = tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"the configuration is no TOML: {error}", where=where) from None
-    _check_keys(values, "", where)
+    check_keys(values, "", CONFIGURATION, where)
     if values.get("version") != 1 or values["version"] is True:
         raise UsageError(
             f"version is {values.get('version')!r}, this Strongroom knows 1", where=where, next="upgrade Strongroom"
@@ -147,11 +165,13 @@ def read_configuration(text: bytes, path: Path) -> Configuration:
         ledger=_ledger(values.get("ledger", {}), where),
         policy=_policy(values.get("policy", {}), where),
         vault=_vault(values.get("vault", {}), where),
+        keyserver=read_keyserver(values.get("keyserver", {}), where),
+        identity=read_identity(values.get("identity", {}), where),
     )
 
 
 def _store(values: Any, where: str) -> StoreSettings:
-    _check_keys(values, "store.", where)
+    check_keys(values, "store.", CONFIGURATION, where)
     known = StoreSettings()
     engine, master = values.get("engine", known.engine), values.get("spark_master", known.spark_master)
     options = values.get("spark_options", {})
@@ -176,11 +196,8 @@ def _store(values: Any, where: str) -> StoreSettings:
 
 
 def _ledger(values: Any, where: str) -> Settings:
-    _check_keys(values, "ledger.", where)
-    for name in ("storage", "copy", "git"):
-        value = values.get(name, "")
-        if not isinstance(value, str) or not value.isprintable():
-            raise UsageError(f"ledger.{name} must be text in one line", where=where)
+    check_keys(values, "ledger.", CONFIGURATION, where)
+    storage, copy, git = (text_of(values, name, "", "ledger.", where) for name in ("storage", "copy", "git"))
     witnesses = values.get("witness", [])
     if not isinstance(witnesses, list) or len(witnesses) > MAX_WITNESSES:
         raise UsageError(f"ledger.witness is a list of at most {MAX_WITNESSES} tables", where=where)
@@ -191,16 +208,16 @@ def _ledger(values: Any, where: str) -> Settings:
     if not isinstance(quorum, int) or isinstance(quorum, bool) or not 0 <= quorum <= len(addresses):
         raise UsageError(f"ledger.quorum must be between 0 and the {len(addresses)} witnesses", where=where)
     return Settings(
-        storage=values.get("storage", ""),
+        storage=storage,
         witnesses=addresses,
         quorum=quorum,
-        copy=values.get("copy", ""),
-        git=values.get("git", ""),
+        copy=copy,
+        git=git,
     )
 
 
 def _policy(values: Any, where: str) -> PolicySettings:
-    _check_keys(values, "policy.", where)
+    check_keys(values, "policy.", CONFIGURATION, where)
     known = PolicySettings()
     mode, host = values.get("mode", known.mode), values.get("host", known.host)
     if mode not in MODES:
@@ -215,14 +232,12 @@ def _vault(values: Any, where: str) -> VaultSettings:
         return VaultSettings()
     from ..vault import check_arn, parse_pkcs11_uri
 
-    _check_keys(values, "vault.", where)
+    check_keys(values, "vault.", CONFIGURATION, where)
     token = values.get("pkcs11", {})
-    _check_keys(token, "vault.pkcs11.", where)
+    check_keys(token, "vault.pkcs11.", CONFIGURATION, where)
     known = VaultSettings()
-    module, pin_file = token.get("module", known.pkcs11_module), token.get("pin_file", known.pkcs11_pin_file)
-    for name, text in (("module", module), ("pin_file", pin_file)):
-        if not isinstance(text, str) or not text.isprintable():
-            raise UsageError(f"vault.pkcs11.{name} must be text in one line", where=where)
+    module = text_of(token, "module", known.pkcs11_module, "vault.pkcs11.", where)
+    pin_file = text_of(token, "pin_file", known.pkcs11_pin_file, "vault.pkcs11.", where)
     arns, uris = values.get("aws_kms", []), token.get("keys", [])
     for name, texts, check in (("aws_kms", arns, check_arn), ("pkcs11.keys", uris, parse_pkcs11_uri)):
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -239,7 +254,7 @@ def _vault(values: Any, where: str) -> VaultSettings:
 
 
 def _witness(values: Any, where: str) -> WitnessAddress:
-    _check_keys(values, "ledger.witness.", where)
+    check_keys(values, "ledger.witness.", CONFIGURATION, where)
     url, key = values.get("url"), values.get("key")
     if not isinstance(url, str) or not isinstance(key, str):
         raise UsageError("a witness needs url and key", where=where)
@@ -251,17 +266,6 @@ def _witness(values: Any, where: str) -> WitnessAddress:
     if parsed.type != COSIGNATURE:
         raise UsageError("ledger.witness.key is not the key of a witness", where=where)
     return WitnessAddress(url, parsed)
-
-
-def _check_keys(values: Any, prefix: str, where: str) -> None:
-    known = {key.removeprefix(prefix).partition(".")[0] for key in CONFIGURATION if key.startswith(prefix)}
-    if not isinstance(values, dict):
-        raise UsageError(f"{prefix.rstrip('.')} must be a table", where=where)
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise UsageError(
-            f"unknown key '{prefix}{unknown[0]}'", where=where, next=f"known keys: {', '.join(sorted(known))}"
-        )
 
 
 def _quoted(text: str) -> str:

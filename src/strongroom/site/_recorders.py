@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..core.records import Entry
 
-__all__ = ["RECORD_SECONDS", "NoRecorder", "PatientRecorder"]
+if TYPE_CHECKING:
+    from ..ledger import Sequencer
+
+__all__ = ["RECORD_SECONDS", "HeldRecorder", "NoRecorder", "PatientRecorder"]
 
 RECORD_SECONDS = 20.0
 """How long an event waits for other commands of the site to be done with the ledger."""
@@ -25,6 +29,17 @@ class NoRecorder:
         what = f"{entry.body['action']} of {entry.body['asset']}"
         self._notify(f"not recorded: {what}; name a site with a ledger to have it on record")
         return -1
+
+
+class HeldRecorder:
+    """Of a process that holds the ledger: threads that come at once share a commit."""
+
+    def __init__(self, admitted: Callable[[Entry], bytes], sequencer: Sequencer) -> None:
+        self._admitted, self._sequencer = admitted, sequencer
+
+    def append(self, entry: Entry) -> int:
+        """See `Recorder`."""
+        return self._sequencer.append_many([self._admitted(entry)])[0]
 
 
 class PatientRecorder:

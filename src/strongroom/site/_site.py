@@ -18,7 +18,6 @@ import pwd
 import re
 import secrets
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -37,12 +36,18 @@ if TYPE_CHECKING:
     from ..ledger import Home, RemoteRecorder, Sequencer
     from ..state import State
     from ..store import Store
-    from ..vault import Door, Recipient
+    from ..vault import Door, KeyFolder, Recipient
     from ._access import Administration
 
-__all__ = ["ENVIRONMENT", "OWN_WRITER", "Site", "own_door"]
+__all__ = ["ENVIRONMENT", "OWN_WRITER", "Site"]
 
-ENVIRONMENT = {"STRONGROOM_SITE": "the site's directory where --site is not given"}
+ENVIRONMENT = {
+    "STRONGROOM_SITE": "the site's directory where --site is not given",
+    "STRONGROOM_KEYSERVER": "the key service of programs that name neither site nor service: see client.toml",
+    "STRONGROOM_CLIENT": "client.toml: which key services there are, and with which credential each is asked",
+    "STRONGROOM_PURPOSE": "what a program that names no door opens sealed objects for; it goes on record",
+    "STRONGROOM_LEASE": "the lease under which it does",
+}
 OWN_WRITER = "strongroom"
 """The writer that the site's own commands are; its token lies in keys/writer.token."""
 _KEY_BYTES = 32
@@ -172,27 +177,30 @@ class Site:
         notify: Callable[[str], None] = lambda text: None,
         purpose: str = "",
         lease: str = "",
+        recorder: Recorder | None = None,
+        folder: KeyFolder | None = None,
     ) -> Door:
         """Through which sealed objects are made and opened: with this site's keys, as its policies decide, on record
         in its ledger.
 
-        `passphrase` opens a key file; `lease` is the id of one that was asked for. Raises InputError, UsageError.
+        `passphrase` opens a key file; `lease` is the id of one that was asked for; `recorder` and
+        `folder` are given where this process holds the ledger and has read the keys. Raises InputError, UsageError.
         """
         from ..vault import KeyFolder
         from ._vault import door
 
         made = door(
-            KeyFolder(self.vault_keys, passphrase),
+            folder or KeyFolder(self.vault_keys, passphrase),
             self.configuration.vault,
             self.path,
-            recorder=self._own_recorder(passphrase, notify),
+            recorder=recorder or self._own_recorder(passphrase, notify),
             versions=self.state,
             notify=notify,
             purpose=purpose,
         )
         authorizer = None
         if self.configuration.policy.mode != "off":
-            authorizer = self.access(passphrase=passphrase, notify=notify)
+            authorizer = self.access(passphrase=passphrase, notify=notify, recorder=recorder)
         return dataclasses.replace(made, authorizer=authorizer, principal=self.local_principal, lease=lease)
 
     def access(
@@ -200,6 +208,7 @@ class Site:
         *,
         passphrase: Callable[[Path], str] = lambda path: "",
         notify: Callable[[str], None] = lambda text: None,
+        recorder: Recorder | None = None,
     ) -> Access:
         """Decides as this site's policies say, and puts it on record."""
         from ..access import Access
@@ -210,7 +219,7 @@ class Site:
             state=self.state,
             policies=PublishedPolicies(KeyFolder(self.vault_keys, passphrase), str(self.path), notify),
             approvals=SshApprovals(self.name),
-            recorder=self._own_recorder(passphrase, notify),
+            recorder=recorder or self._own_recorder(passphrase, notify),
             shadow=self.configuration.policy.mode == "shadow",
             notify=notify,
         )
@@ -253,10 +262,19 @@ class Site:
         return any((self.path / name).exists() for name in ("ledger", "keys/writer.token"))
 
     def _record(self, entry: Entry, passphrase: Callable[[Path], str]) -> int:
-        data = self.admitted(msgspec.structs.replace(entry, writer=OWN_WRITER), OWN_WRITER)
+        data = self._own(entry)
         opens = "" if self.served else passphrase(self.ledger.key_file)
         with self.recorder(passphrase=opens) as recorder:
             return recorder.append_many([data])[0]
+
+    def _own(self, entry: Entry) -> bytes:
+        return self.admitted(msgspec.structs.replace(entry, writer=OWN_WRITER), OWN_WRITER)
+
+    def held_recorder(self, sequencer: Sequencer) -> Recorder:
+        """Puts this site's own events on record, in the process that holds the ledger."""
+        from ._recorders import HeldRecorder
+
+        return HeldRecorder(self._own, sequencer)
 
     @property
     def name(self) -> str:
@@ -266,9 +284,13 @@ class Site:
     @property
     def local_principal(self) -> str:
         """The user of the operating system, as this site names it; the environment is not asked."""
-        name = f"uid-{os.getuid()}"
+        return self.user(os.getuid())
+
+    def user(self, uid: int) -> str:
+        """A user of this machine, as this site names it."""
+        name = f"uid-{uid}"
         with contextlib.suppress(KeyError):
-            found = pwd.getpwuid(os.getuid()).pw_name
+            found = pwd.getpwuid(uid).pw_name
             name = found if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", found) else name
         return f"{name}@{self.configuration.policy.host}"
 
@@ -404,21 +426,6 @@ class Site:
         """Closes what is open of the state: then its write-ahead log is gone. It is opened again when it is needed."""
         if "state" in self.__dict__:
             self.state.close()
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"strongroom: {text}\n")
-
-
-def own_door() -> Door:
-    """The door of the site that STRONGROOM_SITE names, for programs that name none; what it tells goes to stderr.
-
-    Raises InputError where the variable is not set.
-    """
-    site = Site.find(None)
-    if site is None:
-        raise InputError("no site is named", next="set STRONGROOM_SITE, or give door=Site.open(…).door()")
-    return site.door(notify=_tell)
 
 
 def _check_name(path: Path) -> None:

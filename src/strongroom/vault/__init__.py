@@ -13,8 +13,8 @@ from ._door import ACTIONS, Door, Versions, local_principal, own_door
 from ._filesystem import SealedFileSystem
 from ._folder import RECOVERY, KeyFolder, Keys, Remote, named_recipient
 from ._keys import KINDS, RECIPIENT_KINDS, KeyFiles, Kind, PrivateKey, PublicKey, check_key_name
-from ._making import check_recipients
-from ._manifest import Manifest, SealedFile, WrappedKey
+from ._making import check_recipients, reason_of
+from ._manifest import Manifest, SealedFile, WrappedKey, decode_statement
 from ._mount import check_mount_point, mount, unmount
 from ._object import SealedObject, find_object, only_name, open_object, read_manifest
 from ._parts import File, Recipient, Tree, Unwrapper
@@ -24,14 +24,28 @@ from ._rekey import check_change, rekey, rotate
 from ._seal import Sealed, seal
 from ._secret import harden_process
 from ._service import ServiceDoor
-from ._signed import Signed
+from ._signed import Signed, read_bundle
 from ._sources import Source, find_sources
 from ._streams import open_file, safe_open
 from ._unseal import check_place, unseal
+from ._wire import (
+    EPHEMERAL_KIND,
+    NoteRequest,
+    PermitRequest,
+    PlacesAnswer,
+    ReleaseAnswer,
+    ReleaseRequest,
+    SignAnswer,
+    SignRequest,
+    SiteAnswer,
+    release_context,
+    release_digest,
+)
 from ._writer import SealedWriter, create
 
 __all__ = [
     "ACTIONS",
+    "EPHEMERAL_KIND",
     "KINDS",
     "RECIPIENT_KINDS",
     "RECOVERY",
@@ -44,11 +58,16 @@ __all__ = [
     "Keys",
     "Kind",
     "Manifest",
+    "NoteRequest",
+    "PermitRequest",
     "Pkcs11",
     "Pkcs11Recipient",
+    "PlacesAnswer",
     "PrivateKey",
     "PublicKey",
     "Recipient",
+    "ReleaseAnswer",
+    "ReleaseRequest",
     "Remote",
     "Sealed",
     "SealedFile",
@@ -57,7 +76,10 @@ __all__ = [
     "SealedWriter",
     "ServiceDoor",
     "ServicePath",
+    "SignAnswer",
+    "SignRequest",
     "Signed",
+    "SiteAnswer",
     "Source",
     "Tree",
     "Unwrapper",
@@ -72,6 +94,7 @@ __all__ = [
     "check_recipients",
     "create",
     "create_pkcs11_key",
+    "decode_statement",
     "find_object",
     "find_sources",
     "harden_process",
@@ -85,8 +108,12 @@ __all__ = [
     "own_door",
     "parse_pkcs11_uri",
     "prove",
+    "read_bundle",
     "read_manifest",
+    "reason_of",
     "rekey",
+    "release_context",
+    "release_digest",
     "remove_sources",
     "rotate",
     "safe_open",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
-from functools import cached_property
 from pathlib import Path
 
 from ..core.errors import InputError, RefusedError, UsageError
@@ -33,10 +32,23 @@ class KeyFolder:
         self._passphrase = passphrase
         self._lock = threading.Lock()
         self._loaded: dict[str, PrivateKey] = {}
+        self._public: tuple[int, Sequence[PublicKey]] = (-1, ())
 
-    @cached_property
+    @property
     def public(self) -> Sequence[PublicKey]:
-        """Every key that is known, by name. Raises InputError for a file that is none."""
+        """Every key that is known, by name; read anew when files came or went. Raises InputError for what is none."""
+        stamp = self.path.stat().st_mtime_ns if self.path.exists() else 0
+        if stamp != self._public[0]:
+            self._public = (stamp, self._read())
+        return self._public[1]
+
+    def unlock(self) -> None:
+        """Reads every private key that is here, so that a passphrase is asked for now. Raises what reading raises."""
+        for key in self.public:
+            if self.held(key):
+                self._private(key.key)
+
+    def _read(self) -> Sequence[PublicKey]:
         paths = sorted(self.path.glob("*.pub"))
         if len(paths) > MAX_KEYS:
             raise InputError(f"more than {MAX_KEYS:,} keys", where=str(self.path))
@@ -76,7 +88,6 @@ class KeyFolder:
         if same is not None:
             raise UsageError(f"it is known here as '{same.name}'", where=str(self.path))
         write_new(self.path / f"{key.name}.pub", key.line().encode() + b"\n", 0o644)
-        self.__dict__.pop("public", None)
 
     def holds(self, key: str) -> bool:
         """See `KeyStore`."""

@@ -7,6 +7,7 @@ that lies, and what is found there must be sealed under this very name.
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..core.calling import Caller, NoAnswer
+from ..core.calling import Caller, NoAnswer, TryAgain
 from ..core.clock import format_time
 from ..core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
 from ._door import Door
@@ -43,9 +44,10 @@ from ._wire import (
 
 __all__ = ["ServiceDoor"]
 
-TRIES = 4
-TRY_AGAIN_SECONDS = 0.5
-"""Between tries, more each time: a service that is restarted is back within seconds."""
+TRY_SECONDS = 30.0
+"""How long an answer is waited for: a service that is restarted, or busy, is there again within seconds."""
+PAUSE_SECONDS = (0.2, 2.0)
+"""Between two tries, at random: many programs start at once, and should not come back at once."""
 T = TypeVar("T")
 
 
@@ -170,12 +172,14 @@ class ServiceDoor(Door):
         return _read(self.service.call(method, path, body), kind, self.where)
 
     def _ask_again(self, path: str, asked: ReleaseRequest, kind: type[T]) -> T:
-        for number in range(1, TRIES):
+        ends = time.monotonic() + TRY_SECONDS
+        while True:
             try:
                 return self._ask("POST", path, asked, kind)
-            except NoAnswer:
-                time.sleep(TRY_AGAIN_SECONDS * number)
-        return self._ask("POST", path, asked, kind)
+            except (NoAnswer, TryAgain):
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - it only keeps them apart
 
 
 class _HeldThere:
