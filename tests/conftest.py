@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from .databases import KINDS, Place, PostgresPlace, SqlitePlace
+from .postgres import Server, binary
 
 SHARED = Path(os.environ.get("STRONGROOM_SHARED") or Path(__file__).parents[2] / "shared") / "data"
 
@@ -35,3 +40,23 @@ def browser() -> str:
     if found is None:
         missing("Chromium is not installed (scripts/system-deps installs it)")
     return str(found)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL for whoever asks first, with a database for each who asks; not durable."""
+    if binary("postgres") is None or binary("initdb") is None:
+        missing("PostgreSQL is not installed (scripts/system-deps installs it)")
+    if importlib.util.find_spec("psycopg") is None:
+        missing("psycopg is not installed (scripts/venv dev installs it)")
+    server = Server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where the tables of a site lie: in a file, and in PostgreSQL."""
+    if request.param == "sqlite":
+        return SqlitePlace(tmp_path / "state.db")
+    return PostgresPlace(request.getfixturevalue("postgres"))

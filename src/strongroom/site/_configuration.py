@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError
-from ..ledger import COSIGNATURE, Settings, VerifierKey, WitnessAddress
+from ..ledger import COSIGNATURE, Settings, VerifierKey, WitnessAddress, check_name
 from ._keyserver import KEYSERVER, IdentitySettings, KeyServerSettings, read_identity, read_keyserver
 from ._tables import check_keys, text_of
 
@@ -18,6 +18,7 @@ __all__ = [
     "CONFIGURATION",
     "Configuration",
     "PolicySettings",
+    "StateSettings",
     "StoreSettings",
     "VaultSettings",
     "read_configuration",
@@ -30,6 +31,8 @@ CONFIGURATION = {
     "store.engine": "what queries the store: duckdb (the default), or spark (extra `spark`)",
     "store.spark_master": "where Spark is, as it writes it; local[*], this machine, without it",
     "store.spark_options": "a table of Spark's own configuration, names and values quoted",
+    "state.url": "the address of a PostgreSQL database that servers share (extra `postgres`); without it, state.db",
+    "state.password_file": "the file whose first line is its password; from the site's directory on",
     "ledger.storage": "the URL of a prefix in an object store where the ledger lies; without it, ledger/ of the site",
     "ledger.witness.url": "a witness's address",
     "ledger.witness.key": "its verifier key",
@@ -38,6 +41,7 @@ CONFIGURATION = {
     "ledger.git": "a git remote that keeps checkpoints",
     "policy.mode": "enforce (the default), shadow: decide and record, refuse nothing; off: anybody with the files may",
     "policy.host": "what stands behind the @ in the names of this machine's users; this machine's name without it",
+    "policy.site": "the name that people who approve sign for; the ledger's origin without it",
     "vault.aws_kms": "a list of ARNs: the AWS KMS keys that may be asked to open sealed objects (extra `aws`)",
     "vault.pkcs11.module": "the library of a PKCS#11 token (extra `pkcs11`)",
     "vault.pkcs11.keys": "a list of pkcs11: URIs: the token's keys that may be asked to open sealed objects",
@@ -58,6 +62,14 @@ class StoreSettings:
     spark_options: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class StateSettings:
+    """Where the transactional tables lie."""
+
+    url: str = ""
+    password_file: str = ""
+
+
 def _host() -> str:
     """This machine's name, of characters that a principal's name can have."""
     return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:63].strip(".-") or "localhost"
@@ -65,10 +77,11 @@ def _host() -> str:
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """What becomes of a decision, and how this machine's users are called."""
+    """What becomes of a decision, and how this machine's users and the site are called."""
 
     mode: str = "enforce"
     host: str = field(default_factory=_host)
+    site: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,7 @@ class Configuration:
 
     keep_text: bool = False
     store: StoreSettings = field(default_factory=StoreSettings)
+    state: StateSettings = field(default_factory=StateSettings)
     ledger: Settings = field(default_factory=Settings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     vault: VaultSettings = field(default_factory=VaultSettings)
@@ -108,10 +122,15 @@ def template(keep_text: bool, storage: str = "") -> str:
         '# engine = "spark"\n'
         '# spark_master = "spark://host:7077"\n'
         '# spark_options = { "spark.executor.memory" = "8g" }\n\n'
+        "# Where what changes in transactions lies: state.db here, or PostgreSQL, which several servers share.\n"
+        "# [state]\n"
+        '# url = "postgresql://strongroom@db.example.com:5432/strongroom"\n'
+        '# password_file = "keys/state.password"\n\n'
         "# Who may do what is decided by the site's policies (docs/policy.md): enforce, shadow, or off.\n"
         "[policy]\n"
         'mode = "enforce"\n'
-        f"host = {_quoted(host)}\n\n"
+        f"host = {_quoted(host)}\n"
+        '# site = "example.com/strongroom"\n\n'
         "# Where the ledger lies, and where its checkpoints go: what makes rewriting it detectable.\n"
         "[ledger]\n"
         f"{place}"
@@ -162,6 +181,7 @@ def read_configuration(text: bytes, path: Path) -> Configuration:
     return Configuration(
         keep_text=keep_text,
         store=_store(values.get("store", {}), where),
+        state=_state(values.get("state", {}), where),
         ledger=_ledger(values.get("ledger", {}), where),
         policy=_policy(values.get("policy", {}), where),
         vault=_vault(values.get("vault", {}), where),
@@ -195,6 +215,22 @@ def _store(values: Any, where: str) -> StoreSettings:
     return StoreSettings(engine, master, options)
 
 
+def _state(values: Any, where: str) -> StateSettings:
+    if values == {}:
+        return StateSettings()
+    from ..state import check_url
+
+    check_keys(values, "state.", CONFIGURATION, where)
+    url, password_file = (text_of(values, name, "", "state.", where) for name in ("url", "password_file"))
+    if password_file and not url:
+        raise UsageError("state.password_file needs state.url", where=where)
+    try:
+        return StateSettings(check_url(url) if url else "", password_file)
+    except UsageError as error:
+        error.where = f"{where}, state.url"
+        raise
+
+
 def _ledger(values: Any, where: str) -> Settings:
     check_keys(values, "ledger.", CONFIGURATION, where)
     storage, copy, git = (text_of(values, name, "", "ledger.", where) for name in ("storage", "copy", "git"))
@@ -224,7 +260,14 @@ def _policy(values: Any, where: str) -> PolicySettings:
         raise UsageError(f"policy.mode must be one of {', '.join(MODES)}", where=where)
     if not isinstance(host, str) or not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?", host):
         raise UsageError("policy.host must be a host's name", where=where)
-    return PolicySettings(mode, host)
+    site = values.get("site", known.site)
+    if not isinstance(site, str):
+        raise UsageError("policy.site must be text", where=where)
+    try:
+        return PolicySettings(mode, host, check_name(site) if "site" in values else "")
+    except UsageError as error:
+        error.where = f"{where}, policy.site"
+        raise
 
 
 def _vault(values: Any, where: str) -> VaultSettings:

@@ -148,8 +148,13 @@ class Site:
     def state(self) -> State:
         """The site's transactional tables."""
         from ..state import State
+        from ._passwords import first_line
 
-        return State.open(self.path / "state.db")
+        chosen = self.configuration.state
+        if not chosen.url:
+            return State.open(self.path / "state.db")
+        file = chosen.password_file
+        return State.open(chosen.url, password=first_line(self.path / file, "the password") if file else "")
 
     @cached_property
     def subjects(self) -> Subjects:
@@ -278,7 +283,9 @@ class Site:
 
     @property
     def name(self) -> str:
-        """What people who sign for this site name it by: its ledger's origin."""
+        """What people who sign for this site name it by: its ledger's origin, where nothing else is configured."""
+        if self.configuration.policy.site:
+            return self.configuration.policy.site
         return self.ledger.keys()[0].name if self.ledger.exists else "local"
 
     @property
@@ -323,17 +330,28 @@ class Site:
         """Makes key, log, and the writer that this site's own commands are. Raises UsageError when there is one."""
         if self.ledger.exists:
             raise UsageError("there is a ledger already", where=str(self.path), next="choose another site")
-        token = self.path / "keys" / "writer.token"
-        token.unlink(missing_ok=True)  # of a start that was interrupted
-        self.state.remove_writer(OWN_WRITER)
-        _write_secret(token, self.add_writer(OWN_WRITER, ["*"], os.getuid()) + "\n")
+        self._make_token(self.path / "keys" / "writer.token")
         self.close()
         self.ledger.create(origin, passphrase=passphrase)  # last: its key says that there is a ledger
+
+    def _make_token(self, file: Path) -> None:
+        """Servers that share state have one token: a second one would take the first one's right away."""
+        if file.exists() and self.state.writer_by_token_digest(_digest(self._token())):
+            return
+        if self.configuration.state.url and any(one.name == OWN_WRITER for one in self.state.writers()):
+            raise UsageError(
+                "the servers that share this state have a token already",
+                where=str(file),
+                next="copy keys/writer.token of one of them",
+            )
+        file.unlink(missing_ok=True)  # of a start that was interrupted
+        self.state.remove_writer(OWN_WRITER)
+        _write_secret(file, self.add_writer(OWN_WRITER, ["*"], os.getuid()) + "\n")
 
     def add_writer(self, name: str, types: list[str], uid: int | None) -> str:
         """A new writer's token, which is kept nowhere but as a digest. Raises UsageError."""
         token = secrets.token_urlsafe(32)
-        self.state.add_writer(name, hashlib.sha256(token.encode()).hexdigest(), types, uid)
+        self.state.add_writer(name, _digest(token), types, uid)
         return token
 
     def admitted(self, entry: Entry, writer: str) -> bytes:
@@ -426,6 +444,10 @@ class Site:
         """Closes what is open of the state: then its write-ahead log is gone. It is opened again when it is needed."""
         if "state" in self.__dict__:
             self.state.close()
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _check_name(path: Path) -> None:

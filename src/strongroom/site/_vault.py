@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..core.errors import InputError, UsageError
+from ..core.errors import UsageError
 from ..core.ports import Recorder
 from ..vault import (
     AwsKms,
@@ -22,12 +22,12 @@ from ..vault import (
     parse_pkcs11_uri,
 )
 from ._configuration import VaultSettings
+from ._passwords import first_line
 
 __all__ = ["OWN_KEYS", "door", "make_keys", "recipient"]
 
 OWN_KEYS = {"site": "mlkem768-x25519", "recovery": "mlkem768-x25519", "signer": "p256"}
 """What `init` makes: the site's own recipient key, one for the day when that is lost, and the one that signs."""
-MAX_PIN_BYTES = 256
 
 
 def make_keys(folder: Path, *, passphrase: str = "") -> None:
@@ -74,13 +74,7 @@ def _others(settings: VaultSettings, root: Path) -> list[Remote]:
 
 
 def _pin(settings: VaultSettings, root: Path) -> str:
-    path = root / settings.pkcs11_pin_file
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_PIN_BYTES).decode().split("\n")[0].removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise InputError(f"the PIN cannot be read: {why}", where=str(path)) from None
+    return first_line(root / settings.pkcs11_pin_file, "the PIN")
 
 
 def recipient(text: str, folder: KeyFolder, settings: VaultSettings, root: Path) -> Recipient:

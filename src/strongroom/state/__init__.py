@@ -1,4 +1,5 @@
-"""The small transactional tables of a site: SQLAlchemy Core over SQLite, migrated by Alembic.
+"""The small transactional tables of a site: SQLAlchemy Core, migrated by Alembic, over SQLite, or over PostgreSQL
+where several servers share them.
 
 `state.db` holds what must change in one transaction, and what must be erasable: the ledger keeps digests for ever,
 this file keeps their keys only as long as nobody asks for erasure. Whoever can read it can test guesses at who
@@ -6,7 +7,8 @@ stands behind the ledger's digests, so it is mode 0600 and belongs where secrets
 
 Invariants: a `state.db` is complete from the moment at which it exists; a version that this code does not know is
 never touched; what `forget_subject` returned from is in no byte of `state.db*`. Copies elsewhere (backups, snapshots,
-freed blocks of the disk) are outside its reach.
+freed blocks of the disk; PostgreSQL's log) are outside its reach. A transaction that writes is the only one that
+does, on every server; none waits without an end.
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -19,6 +21,7 @@ freed blocks of the disk) are outside its reach.
 
 from ._assets import MAX_ASSETS, AssetsTaken
 from ._policy_sets import PolicySet
+from ._postgres import check_url
 from ._state import State, Transaction, Writer
 
-__all__ = ["MAX_ASSETS", "AssetsTaken", "PolicySet", "State", "Transaction", "Writer"]
+__all__ = ["MAX_ASSETS", "AssetsTaken", "PolicySet", "State", "Transaction", "Writer", "check_url"]

@@ -29,8 +29,8 @@ class Leases:
             self._connection.execute(insert(leases).values(columns))
 
     def get(self, id: str) -> Lease | None:
-        """The lease of this id, locked until the transaction ends where the database can."""
-        row = self._connection.execute(select(leases).where(leases.c.id == id).with_for_update()).one_or_none()
+        """The lease of this id. In a transaction that writes it stays so until that ends: nobody else writes."""
+        row = self._connection.execute(select(leases).where(leases.c.id == id)).one_or_none()
         return None if row is None else record_of(row, Lease)
 
     def all(self, *, principal: str = "", state: str = "", limit: int = 1000) -> list[Lease]:

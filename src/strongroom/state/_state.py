@@ -15,12 +15,13 @@ from sqlalchemy import Connection, Engine, Row, delete, exc, insert, select
 
 from ..core.assets import Asset
 from ..core.clock import Clock, now
-from ..core.errors import IntegrityError, StrongroomError, UsageError
+from ..core.errors import IntegrityError, UsageError
 from ._assets import put_assets, read_assets, remove_asset
-from ._engine import open_engine, told, truncate_log, writing
+from ._engine import Database, database_of, told
 from ._leases import Leases
 from ._policy_sets import PolicySets
 from ._principals import Principals
+from ._schema import writing
 from ._tables import KEY_BYTES, subject_keys, writers
 from ._versions import forget_versions, highest_version, record_version, reserve_version
 
@@ -75,24 +76,33 @@ class Transaction:
 class State:
     """The tables of one site. Threads may share it; processes open their own, and none survives a fork."""
 
-    def __init__(self, path: Path, engine: Engine, clock: Clock, random: Callable[[int], bytes]) -> None:
-        self.path = path
+    def __init__(self, database: Database, engine: Engine, clock: Clock, random: Callable[[int], bytes]) -> None:
+        self._database = database
         self._engine = engine
         self._clock = clock
         self._random = random
 
     @classmethod
-    def open(cls, path: Path, *, clock: Clock = now, random: Callable[[int], bytes] = secrets.token_bytes) -> State:
-        """Opens `state.db`; makes it where there is none, upgrades an older one.
+    def open(
+        cls,
+        place: Path | str,
+        *,
+        password: str = "",
+        clock: Clock = now,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> State:
+        """Opens `state.db`, or a PostgreSQL database by its URL; makes what is not there, upgrades what is older.
 
-        Raises IntegrityError for a damaged file, StrongroomError for one of a newer Strongroom or of a full disk.
+        Raises IntegrityError for a damaged one, StrongroomError for one of a newer Strongroom, of a full disk, or
+        that does not answer, UsageError for a URL with a password in it.
         """
-        with told(path):
-            return cls(path, open_engine(path), clock, random)
+        database = database_of(place, password)
+        with told(database):
+            return cls(database, database.open(), clock, random)
 
     def close(self) -> None:
         """Closes every connection."""
-        with told(self.path):
+        with told(self._database):
             self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -109,35 +119,31 @@ class State:
         It is read anew each time: a key that another process erased must not live on here.
         """
         _check_digest(lookup, "a subject is looked up")
-        with told(self.path):
-            while (key := self._subject_key(lookup)) is None and create:
-                row = {"lookup": lookup, "key": self._new_key(), "created": self._clock()}
-                try:
-                    with writing(self._engine) as connection:
+        with told(self._database):
+            with self._engine.connect() as connection:
+                key = _key(connection, lookup)
+            if key is None and create:
+                with writing(self._engine) as connection:
+                    key = _key(connection, lookup)  # another process may have made it meanwhile: theirs it is
+                    if key is None:
+                        key = self._new_key()
+                        row = {"lookup": lookup, "key": key, "created": self._clock()}
                         connection.execute(insert(subject_keys).values(row))
-                except exc.IntegrityError:
-                    continue  # another process made it meanwhile: theirs it is
         if key is not None and len(key) != KEY_BYTES:
-            raise IntegrityError(f"a subject's key has {len(key)} bytes", where=str(self.path))
+            raise IntegrityError(f"a subject's key has {len(key)} bytes", where=self._database.where)
         return key
 
     def forget_subject(self, lookup: str) -> bool:
-        """Erases a subject's key from the table and from the file. Returns whether there was one.
+        """Erases a subject's key from the table and from its files. Returns whether there was one.
 
-        Raises StrongroomError when the row is deleted, but readers kept the write-ahead log from being cut: then
-        the key's bytes are still in it, and calling again finishes the work.
+        Raises StrongroomError when the row is deleted, but others kept its bytes from being overwritten: then
+        calling again finishes the work.
         """
         _check_digest(lookup, "a subject is looked up")
-        with told(self.path):
+        with told(self._database):
             with writing(self._engine) as connection:
                 found = connection.execute(delete(subject_keys).where(subject_keys.c.lookup == lookup)).rowcount > 0
-            cut = truncate_log(self._engine)
-        if not cut:
-            raise StrongroomError(
-                "the key is deleted, but its bytes are still in the write-ahead log: a reader holds it",
-                where=f"{self.path}-wal",
-                next="end whatever reads the state database and erase again",
-            )
+            self._database.erase(self._engine)
         return found
 
     def add_writer(self, name: str, token_digest: str, types: Sequence[str], uid: int | None = None) -> Writer:
@@ -145,7 +151,7 @@ class State:
         _check_writer(name, types, uid)
         _check_digest(token_digest, "a token is known")
         writer = Writer(name, token_digest, list(types), uid, self._clock())
-        with told(self.path):
+        with told(self._database):
             try:
                 with writing(self._engine) as connection:
                     if len(connection.execute(select(writers.c.name)).all()) >= MAX_WRITERS:
@@ -159,17 +165,17 @@ class State:
 
     def writers(self) -> list[Writer]:
         """All writers, by name."""
-        with told(self.path), self._engine.connect() as connection:
+        with told(self._database), self._engine.connect() as connection:
             return [_writer(row) for row in connection.execute(select(writers).order_by(writers.c.name))]
 
     def remove_writer(self, name: str) -> bool:
         """Takes a writer off the list. Returns whether it was on it."""
-        with told(self.path), writing(self._engine) as connection:
+        with told(self._database), writing(self._engine) as connection:
             return connection.execute(delete(writers).where(writers.c.name == name)).rowcount > 0
 
     def writer_by_token_digest(self, digest: str) -> Writer | None:
         """The writer whose token has this SHA-256."""
-        with told(self.path), self._engine.connect() as connection:
+        with told(self._database), self._engine.connect() as connection:
             row = connection.execute(select(writers).where(writers.c.token_digest == digest)).one_or_none()
             return None if row is None else _writer(row)
 
@@ -179,68 +185,64 @@ class State:
         Raises RefusedError and UsageError for what is no asset, AssetsTaken for names (without `replace`) and places
         that other assets have.
         """
-        with told(self.path), writing(self._engine) as connection:
+        with told(self._database), writing(self._engine) as connection:
             return put_assets(connection, assets, replace=replace)
 
     def assets(self) -> list[Asset]:
         """All assets, by name."""
-        with told(self.path), self._engine.connect() as connection:
+        with told(self._database), self._engine.connect() as connection:
             return read_assets(connection)
 
     def asset(self, name: str) -> Asset | None:
         """The asset of this name."""
-        with told(self.path), self._engine.connect() as connection:
+        with told(self._database), self._engine.connect() as connection:
             return next(iter(read_assets(connection, name)), None)
 
     def remove_asset(self, name: str) -> bool:
         """Takes an asset off the list. Returns whether it was on it."""
-        with told(self.path), writing(self._engine) as connection:
+        with told(self._database), writing(self._engine) as connection:
             return remove_asset(connection, name)
 
     def highest_version(self, line: str) -> tuple[int, str, str] | None:
         """Of a sealed object: the highest version that was seen, its manifest's digest, and its signer."""
-        with told(self.path), self._engine.connect() as connection:
+        with told(self._database), self._engine.connect() as connection:
             return highest_version(connection, line)
 
     def reserve_version(self, line: str, at_least: int) -> int:
         """The next version of a sealed object, at least `at_least`, which nobody else gets."""
-        with told(self.path), writing(self._engine) as connection:
+        with told(self._database), writing(self._engine) as connection:
             return reserve_version(connection, line, at_least, self._clock())
 
     def record_version(self, line: str, version: int, digest: str, signer: str) -> None:
         """Puts a version of a sealed object on record. Raises IntegrityError for one that is superseded."""
-        with told(self.path), writing(self._engine) as connection:
+        with told(self._database), writing(self._engine) as connection:
             record_version(connection, line, version, digest, signer, self._clock())
 
     def forget_versions(self, line: str) -> bool:
         """Takes a sealed object's versions off the record. Returns whether there were any."""
-        with told(self.path), writing(self._engine) as connection:
+        with told(self._database), writing(self._engine) as connection:
             return forget_versions(connection, line)
 
     @contextlib.contextmanager
     def transaction(self, *, write: bool) -> Iterator[Transaction]:
         """One transaction over what decides who may open what; with `write`, nobody else writes meanwhile."""
         begin = writing(self._engine) if write else self._engine.connect()
-        with told(self.path, own=False), begin as connection:
+        with told(self._database, own=False), begin as connection:
             yield Transaction(connection)
 
     def stamp(self) -> tuple[int, ...]:
         """Changes whenever any process has changed the tables: what was read under the same stamp still holds."""
-        found: list[int] = []
-        for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
-            with told(self.path), contextlib.suppress(FileNotFoundError):
-                status = path.stat()
-                found += [status.st_ino, status.st_size, status.st_mtime_ns]
-        return tuple(found)
+        with told(self._database):
+            return self._database.stamp()
 
     def _new_key(self) -> bytes:
         key = self._random(KEY_BYTES)
         assert len(key) == KEY_BYTES
         return key
 
-    def _subject_key(self, lookup: str) -> bytes | None:
-        with self._engine.connect() as connection:
-            return connection.scalar(select(subject_keys.c.key).where(subject_keys.c.lookup == lookup))
+
+def _key(connection: Connection, lookup: str) -> bytes | None:
+    return connection.scalar(select(subject_keys.c.key).where(subject_keys.c.lookup == lookup))
 
 
 def _writer(row: Row[Any]) -> Writer:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +19,8 @@ from strongroom.core.principals import Principal
 from strongroom.core.records import AccessEvent, Entry
 from strongroom.policy import DEFAULT, Policies
 from strongroom.state import State, Transaction
+
+from ...databases import Place
 
 START = 1_794_300_000_000_000
 MINUTE, DAY = 60_000_000, 86_400_000_000
@@ -115,10 +116,10 @@ class Room:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
+def room(place: Place) -> Iterator[Room]:
     """Ann owns; Bob, Eve and Ole are members; the asset is crown, of 1,000 bytes."""
     times, book, notices = [START], Book(), list[str]()
-    with State.open(tmp_path / "state.db") as state:
+    with place.open() as state:
         access = Access(
             state=state,
             policies=Fixed(),

@@ -51,11 +51,11 @@ def test_every_key_that_the_template_shows_is_known_and_can_be_set() -> None:
         *values,
         *(
             f"{part}.{key}"
-            for part in ("ledger", "policy", "store", "vault", "keyserver", "identity")
+            for part in ("ledger", "policy", "state", "store", "vault", "keyserver", "identity")
             for key in values[part]
         ),
     }
-    shown -= {"store", "ledger", "policy", "ledger.witness", "vault", "vault.pkcs11", "keyserver", "identity"}
+    shown -= {"state", "store", "ledger", "policy", "ledger.witness", "vault", "vault.pkcs11", "keyserver", "identity"}
     shown -= {"identity.issuer"}
     shown |= {f"identity.issuer.{key}" for key in values["identity"]["issuer"][0]}
     more = {key for key in CONFIGURATION if key.startswith("identity.issuer.")}  # an example, not all that there is
@@ -68,9 +68,34 @@ def test_policies_are_enforced_unless_something_else_is_said() -> None:
     assert read("").policy.mode == "enforce"
     chosen = read("[policy]\nmode = 'shadow'\nhost = 'gpu-1.acme.example'").policy
     assert (chosen.mode, chosen.host) == ("shadow", "gpu-1.acme.example")
-    for text in ("mode = 'on'", "mode = true", "host = ''", "host = 'a b'", "host = 'a@b'", "hosts = 'a'"):
+    for text in (
+        "mode = 'on'",
+        "mode = true",
+        "host = ''",
+        "host = 'a b'",
+        "host = 'a@b'",
+        "hosts = 'a'",
+        "site = ''",
+        "site = 1",
+        "site = 'a b'",
+    ):
         with pytest.raises(UsageError, match=r"policy\."):
             read(f"[policy]\n{text}")
+
+
+def test_servers_that_share_state_name_the_database_and_the_site() -> None:
+    assert (read("").state.url, read("").policy.site) == ("", "")
+    text = "[state]\nurl = 'postgresql://me@db/state'\npassword_file = 'keys/p'\n[policy]\nsite = 'acme.example/site'"
+    chosen = read(text)
+    assert (chosen.state.url, chosen.state.password_file) == ("postgresql://me@db/state", "keys/p")
+    assert chosen.policy.site == "acme.example/site"
+    for text in ("state = 1", "[state]\nurl = 1", "[state]\nurls = ''", "[state]\npassword_file = 'p'"):
+        with pytest.raises(UsageError, match=r"state"):
+            read(text)
+    with pytest.raises(UsageError, match="holds no password") as refused:
+        read("[state]\nurl = 'postgresql://me:secret@db/state'")
+    assert "secret" not in str(refused.value)
+    assert refused.value.where == "/sites/mine/strongroom.toml, state.url"
 
 
 def test_the_engine_is_duckdb_unless_another_is_named() -> None:

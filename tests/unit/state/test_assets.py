@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from strongroom.core.assets import Asset
 from strongroom.core.errors import IntegrityError, RefusedError, UsageError
-from strongroom.state import AssetsTaken, State, _assets, _engine
-from strongroom.state._migrate import migrate
+from strongroom.state import AssetsTaken, State, _assets
+
+from ...databases import Place
 
 DIGEST = "blake3:" + "0f" * 32
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    with State.open(tmp_path / "state.db") as opened:
+def state(place: Place) -> Iterator[State]:
+    with place.open() as opened:
         yield opened
 
 
@@ -42,11 +41,11 @@ FULL = asset(
 )
 
 
-def test_assets_are_kept_whole_and_in_order(tmp_path: Path) -> None:
-    with State.open(tmp_path / "state.db") as state:
+def test_assets_are_kept_whole_and_in_order(place: Place) -> None:
+    with place.open() as state:
         assert state.assets() == []
         assert state.put_assets([FULL, asset("acme/a")]) == 0
-    with State.open(tmp_path / "state.db") as state:
+    with place.open() as state:
         assert state.assets() == [asset("acme/a"), FULL]
         assert state.asset("acme/llama:70b") == FULL
         assert state.asset("acme/llama") is None
@@ -124,23 +123,16 @@ def test_an_error_tells_twenty_and_how_many_more(state: State) -> None:
     assert len(error.value.problems) == 30
 
 
-def test_a_value_that_is_none_of_ours_is_an_integrity_error(state: State, tmp_path: Path) -> None:
+def test_a_value_that_is_none_of_ours_is_an_integrity_error(state: State, place: Place) -> None:
     state.put_assets([FULL])
-    with sqlite3.connect(tmp_path / "state.db") as direct:
-        direct.execute("UPDATE assets SET kind = 'weights'")
-    direct.close()
+    place.run("UPDATE assets SET kind = 'weights'")
     with pytest.raises(IntegrityError):
         state.assets()
 
 
-def test_a_database_from_before_there_were_assets_gets_their_tables(tmp_path: Path) -> None:
-    path = tmp_path / "state.db"
-    path.touch(mode=0o600)
-    engine = _engine._engine(path)
-    with _engine.writing(engine) as connection:
-        migrate(connection, "0002")
-    engine.dispose()
-    with State.open(path) as state:
+def test_a_database_from_before_there_were_assets_gets_their_tables(place: Place) -> None:
+    place.older("0002")
+    with place.open() as state:
         state.put_assets([FULL])
         assert state.assets() == [FULL]
 
@@ -151,7 +143,8 @@ from pathlib import Path
 from strongroom.core.assets import Asset
 from strongroom.core.errors import UsageError
 from strongroom.state import State
-with State.open(Path(sys.argv[1])) as state:
+place = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
+with State.open(place, password=sys.argv[3]) as state:
     for number in range(20):
         try:
             state.put_assets([Asset(name=f"acme/w{sys.argv[2]}-{number}", places=[f"s3://weights/{number}"])])
@@ -160,10 +153,10 @@ with State.open(Path(sys.argv[1])) as state:
 """
 
 
-def test_of_processes_that_want_one_place_one_gets_it(tmp_path: Path) -> None:
-    State.open(tmp_path / "state.db").close()
-    workers = [subprocess.Popen([sys.executable, "-c", ADD, str(tmp_path / "state.db"), str(n)]) for n in range(3)]
+def test_of_processes_that_want_one_place_one_gets_it(place: Place) -> None:
+    place.open().close()
+    workers = [subprocess.Popen([sys.executable, "-c", ADD, str(place.at), str(n), place.password]) for n in range(3)]
     assert [worker.wait() for worker in workers] == [0, 0, 0]
-    with State.open(tmp_path / "state.db") as state:
+    with place.open() as state:
         places = [place for one in state.assets() for place in one.places]
     assert sorted(places) == sorted(f"s3://weights/{number}" for number in range(20))

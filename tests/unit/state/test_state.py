@@ -16,10 +16,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from strongroom.core.errors import IntegrityError, StrongroomError, UsageError
-from strongroom.state import State, _engine
+from strongroom.state import State, _sqlite
 from strongroom.state._migrate import configuration, migrate
 from strongroom.state._state import MAX_TYPES, MAX_UID
 from strongroom.state._tables import HEAD, REVISIONS, metadata
+
+from ...databases import Place, SqlitePlace
 
 LOOKUP, OTHER = "ab" * 32, "cd" * 32
 TYPES = ["strongroom.access/1"]
@@ -31,7 +33,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def state(path: Path) -> Iterator[State]:
+def state(place: Place) -> Iterator[State]:
+    with place.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def in_file(path: Path) -> Iterator[State]:
     with State.open(path) as opened:
         yield opened
 
@@ -40,49 +48,49 @@ def on_disk(path: Path) -> bytes:
     return b"".join(each.read_bytes() for each in path.parent.glob("state.db*"))
 
 
-def test_a_key_is_made_once_and_is_there_after_reopening(path: Path) -> None:
-    with State.open(path) as state:
+def test_a_key_is_made_once_and_is_there_after_reopening(place: Place) -> None:
+    with place.open() as state:
         assert state.subject_key(LOOKUP, create=False) is None
         key = state.subject_key(LOOKUP, create=True)
         assert key is not None
         assert len(key) == 32
         assert state.subject_key(LOOKUP, create=True) == key
         assert state.subject_key(OTHER, create=True) != key
-    with State.open(path) as state:
+    with place.open() as state:
         assert state.subject_key(LOOKUP, create=False) == key
 
 
-def test_time_and_randomness_come_from_outside(path: Path) -> None:
-    with State.open(path, clock=lambda: 17, random=lambda count: b"r" * count) as state:
+def test_time_and_randomness_come_from_outside(place: Place) -> None:
+    with place.open(clock=lambda: 17, random=lambda count: b"r" * count) as state:
         assert state.subject_key(LOOKUP, create=True) == b"r" * 32
         assert state.add_writer("w", "00" * 32, TYPES).created == 17
         assert state.writers()[0].created == 17
 
 
-def test_a_forgotten_key_is_nowhere_in_the_files(state: State, path: Path) -> None:
-    key = state.subject_key(LOOKUP, create=True)
-    kept = state.subject_key(OTHER, create=True)
+def test_a_forgotten_key_is_nowhere_in_the_files(in_file: State, path: Path) -> None:
+    key = in_file.subject_key(LOOKUP, create=True)
+    kept = in_file.subject_key(OTHER, create=True)
     assert key is not None
     assert kept is not None
     assert key in on_disk(path)
-    assert state.forget_subject(LOOKUP)
+    assert in_file.forget_subject(LOOKUP)
     found = on_disk(path)
     assert key not in found
     assert LOOKUP.encode() not in found
     assert kept in found
-    assert not state.forget_subject(LOOKUP)
-    assert state.subject_key(LOOKUP, create=True) != key
+    assert not in_file.forget_subject(LOOKUP)
+    assert in_file.subject_key(LOOKUP, create=True) != key
 
 
-def test_many_keys_forgotten_among_many_kept_leave_nothing_in_any_page(state: State, path: Path) -> None:
+def test_many_keys_forgotten_among_many_kept_leave_nothing_in_any_page(in_file: State, path: Path) -> None:
     lookups = [f"{number * 2654435761 % 2**32:08x}" * 8 for number in range(300)]
-    keys = {lookup: state.subject_key(lookup, create=True) or b"" for lookup in lookups}
+    keys = {lookup: in_file.subject_key(lookup, create=True) or b"" for lookup in lookups}
     gone = lookups[::3] + lookups[1:150:3]
     for number, lookup in enumerate(gone):
-        state.forget_subject(lookup)
+        in_file.forget_subject(lookup)
         if number % 4 == 0:
             later = f"{number:032x}" + "f" * 32
-            keys[later] = state.subject_key(later, create=True) or b""
+            keys[later] = in_file.subject_key(later, create=True) or b""
     found = on_disk(path)
     assert [lookup for lookup in gone if keys[lookup] in found or lookup.encode() in found] == []
     assert all(key in found for lookup, key in keys.items() if lookup not in gone)
@@ -91,7 +99,7 @@ def test_many_keys_forgotten_among_many_kept_leave_nothing_in_any_page(state: St
 def test_forgetting_says_when_a_reader_holds_the_log_and_finishes_when_called_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_engine, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(_sqlite, "BUSY_SECONDS", 0.05)
     with State.open(path) as state:
         key = state.subject_key(LOOKUP, create=True) or b""
         reader = sqlite3.connect(path, isolation_level=None)
@@ -208,12 +216,11 @@ def test_damage_found_while_reading_is_an_integrity_error(path: Path) -> None:
             state.subject_key(f"{number:064x}", create=True)
 
 
-def test_a_value_that_is_none_of_ours_is_an_integrity_error(state: State, path: Path) -> None:
+def test_a_value_that_is_none_of_ours_is_an_integrity_error(state: State, place: Place) -> None:
     state.add_writer("w", "01" * 32, TYPES)
-    for value in ("{", '{"a": 1}', "[1]"):
-        with sqlite3.connect(path) as direct:
-            direct.execute("UPDATE writers SET types = ?", (value,))
-        direct.close()
+    no_json = ["{"] if isinstance(place, SqlitePlace) else []  # which PostgreSQL would not take
+    for value in ('{"a": 1}', "[1]", *no_json):
+        place.run("UPDATE writers SET types = ?", value)
         with pytest.raises(IntegrityError):
             state.writers()
 
@@ -225,17 +232,17 @@ def test_a_log_without_its_database_is_not_taken_for_a_new_site(path: Path) -> N
     assert not path.exists()
 
 
-def test_a_newer_version_is_told_and_not_touched(path: Path) -> None:
-    State.open(path).close()
-    with sqlite3.connect(path) as direct:
-        direct.execute("UPDATE alembic_version SET version_num = '0999'")
-    direct.close()
-    before = path.read_bytes()
+def test_a_newer_version_is_told_and_not_touched(place: Place) -> None:
+    place.open().close()
+    place.run("UPDATE alembic_version SET version_num = '0999'")
+    before = place.run("SELECT * FROM alembic_version")
+    file = place.path.read_bytes() if isinstance(place, SqlitePlace) else b""
     with pytest.raises(StrongroomError, match="version '0999'") as error:
-        State.open(path)
+        place.open()
     assert type(error.value) is StrongroomError
     assert "upgrade" in error.value.next
-    assert path.read_bytes() == before
+    assert place.run("SELECT * FROM alembic_version") == before
+    assert not isinstance(place, SqlitePlace) or place.path.read_bytes() == file
 
 
 def test_no_folder_and_no_permission_are_told(tmp_path: Path) -> None:
@@ -246,11 +253,9 @@ def test_no_folder_and_no_permission_are_told(tmp_path: Path) -> None:
         State.open(tmp_path / "state.db")
 
 
-def test_an_error_shows_no_key(state: State, path: Path) -> None:
-    with sqlite3.connect(path) as direct:
-        direct.execute("DROP TABLE subject_keys")
-        direct.execute("CREATE TABLE subject_keys (lookup, key)")
-    direct.close()
+def test_an_error_shows_no_key(state: State, place: Place) -> None:
+    place.run("DROP TABLE subject_keys")
+    place.run("CREATE TABLE subject_keys (lookup TEXT, key TEXT)")
     state._random = lambda count: b"K" * count
     with pytest.raises(IntegrityError) as error:
         state.subject_key(LOOKUP, create=True)
@@ -261,27 +266,21 @@ def test_an_error_shows_no_key(state: State, path: Path) -> None:
 # Versions
 
 
-def older(path: Path, revision: str) -> None:
-    """A database as an earlier Strongroom left it."""
-    path.touch(mode=0o600)
-    engine = _engine._engine(path)
-    with _engine.writing(engine) as connection:
-        migrate(connection, revision)
-    engine.dispose()
-
-
-def test_an_older_file_is_upgraded_and_keeps_what_it_holds(path: Path) -> None:
-    older(path, REVISIONS[0])
-    with sqlite3.connect(path) as direct:
-        direct.execute("INSERT INTO subject_keys VALUES (?, ?, 1)", (LOOKUP, b"k" * 32))
-    direct.close()
-    with State.open(path) as state:
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_an_older_database_is_upgraded_and_keeps_what_it_holds(place: Place, revision: str) -> None:
+    place.older(revision)
+    place.run("INSERT INTO subject_keys VALUES (?, ?, 1)", LOOKUP, b"k" * 32)
+    with place.open() as state:
         assert state.subject_key(LOOKUP, create=False) == b"k" * 32
         state.add_writer("w", "01" * 32, TYPES)
+        state.reserve_version("acme/llama", 1)
+        with state.transaction(write=True) as transaction:
+            transaction.leases.see_time(1)
+    assert place.run("SELECT version_num FROM alembic_version") == [(HEAD,)]
 
 
-def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    older(path, REVISIONS[0])
+def test_an_upgrade_that_fails_changes_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.older(REVISIONS[0])
 
     def failing(connection: object, revision: str) -> None:
         migrate(connection, revision)  # type: ignore[arg-type]
@@ -290,12 +289,11 @@ def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr("strongroom.state._migrate.migrate", failing)
         with pytest.raises(StrongroomError, match="No space"):
-            State.open(path)
-    with sqlite3.connect(path) as direct:
-        assert direct.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISIONS[0],)]
-        assert direct.execute("SELECT name FROM sqlite_master WHERE name = 'writers'").fetchall() == []
-    direct.close()
-    State.open(path).close()
+            place.open()
+    assert place.run("SELECT version_num FROM alembic_version") == [(REVISIONS[0],)]
+    assert "writers" not in place.tables()
+    place.open().close()
+    assert "writers" in place.tables()
 
 
 def test_a_creation_that_fails_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,9 +334,10 @@ WORK = """
 import sys
 from pathlib import Path
 from strongroom.state import State
+place = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
 print(flush=True)
 sys.stdin.readline()
-with State.open(Path(sys.argv[1])) as state:
+with State.open(place, password=sys.argv[3]) as state:
     for number in range(20):
         print(state.subject_key(f"{number:064x}", create=True).hex())
     state.add_writer("w" + sys.argv[2], f"{int(sys.argv[2]):064x}", ["strongroom.access/1"])
@@ -346,12 +345,12 @@ with State.open(Path(sys.argv[1])) as state:
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["new", "older"])
-def test_processes_that_open_at_once_agree(path: Path, old: bool) -> None:
+def test_processes_that_open_at_once_agree(place: Place, old: bool) -> None:
     if old:
-        older(path, REVISIONS[0])
+        place.older(REVISIONS[0])
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORK, str(path), str(number)],
+            [sys.executable, "-c", WORK, str(place.at), str(number), place.password],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -369,9 +368,10 @@ def test_processes_that_open_at_once_agree(path: Path, old: bool) -> None:
     said = [worker.communicate() for worker in workers]
     assert [worker.returncode for worker in workers] == [0] * 4, said
     assert len({out for out, _ in said}) == 1
-    with State.open(path) as state:
+    with place.open() as state:
         assert [writer.name for writer in state.writers()] == ["w0", "w1", "w2", "w3"]
         key = state.subject_key(f"{0:064x}", create=False)
         assert key is not None
         assert key.hex() == said[0][0].split()[0]
-    assert [each.name for each in path.parent.iterdir()] == ["state.db"]
+    if isinstance(place, SqlitePlace):
+        assert [each.name for each in place.path.parent.iterdir()] == ["state.db"]
