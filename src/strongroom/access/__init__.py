@@ -4,13 +4,15 @@ Invariants: nothing is released before the entry that says so is durable in the 
 the lease that consumes its approvals are one transaction; what was revoked meanwhile is not released.
 """
 
-from ._facts import RELEASES, REQUEST_DAYS, Approvals, budget_of
+from ._facts import CLOCK_SLACK_US, PENDING_SECONDS, RELEASES, REQUEST_DAYS, Approvals, budget_of
 from ._leases import approve_lease, find_lease, request_lease, revoke_lease, withdraw_lease
 from ._opening import OPENING_SECONDS, Access, PolicySource
 from ._preview import Difference, differences, preview
 
 __all__ = [
+    "CLOCK_SLACK_US",
     "OPENING_SECONDS",
+    "PENDING_SECONDS",
     "RELEASES",
     "REQUEST_DAYS",
     "Access",

@@ -10,14 +10,15 @@ from ..core.assets import CLASSIFICATIONS, Asset, Classification
 from ..core.clock import format_time
 from ..core.errors import InputError
 from ..core.ids import check_asset_name, check_digest, check_id
-from ..core.leases import MAX_PURPOSE_CHARACTERS, Approval, Lease
+from ..core.leases import MAX_PURPOSE_CHARACTERS, ONCE, Approval, Lease
 from ..core.principals import Principal, check_principal_name
 from ..core.records import AccessEvent
 from ..policy import Asked, Decision, Policies, Request
 from ..state import Transaction
 
 __all__ = [
-    "ONCE",
+    "CLOCK_SLACK_US",
+    "PENDING_SECONDS",
     "RELEASES",
     "REQUEST_DAYS",
     "Approvals",
@@ -34,8 +35,6 @@ __all__ = [
 
 RELEASES = frozenset({"ReadDataset", "OpenWeights", "ExportWeights"})
 """Actions that release keys; a key that was released counts as the whole of what it opens."""
-ONCE = frozenset({"ExportWeights"})
-"""Actions whose leases are used up by one release."""
 REQUEST_DAYS = 7
 """How long a request may wait for its approvals."""
 PENDING_SECONDS = 120

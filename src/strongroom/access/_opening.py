@@ -20,13 +20,13 @@ import msgspec
 
 from ..core.clock import Clock, now
 from ..core.errors import RefusedError, StrongroomError
-from ..core.ids import new_id
-from ..core.leases import Lease, LeaseState
+from ..core.ids import new_id, object_digest
+from ..core.leases import ONCE, Lease, LeaseState
 from ..core.ports import Recorder
 from ..core.records import AccessEvent, Entry
 from ..policy import Decision, Policies
 from ..state import State, Transaction
-from ._facts import ONCE, RELEASES, Approvals, Wanted, budget_of, check_request, is_debited, judge, refused, want
+from ._facts import RELEASES, Approvals, Wanted, budget_of, check_request, is_debited, judge, refused, want
 
 __all__ = ["OPENING_SECONDS", "Access", "PolicySource"]
 
@@ -184,6 +184,10 @@ def _told(wanted: Wanted, decision: Decision) -> AccessEvent:
         reason=reason[:MAX_REASON_CHARACTERS],
         policy_ids=list(decision.policies[:MAX_RECORDED_POLICIES]),
         lease=wanted.lease.id if wanted.lease else wanted.event.lease,
+        # By it the sealer of an object can be compared with the ledger: its name is on record beside it.
+        request_digest=object_digest(wanted.object)
+        if wanted.event.action == "Seal" and wanted.object
+        else wanted.event.request_digest,
     )
 
 

@@ -7,18 +7,31 @@ is and cannot be erased: names do not belong there.
 
 from ._ask import Answer, Reader, ask
 from ._body import ACCESS
+from ._compare import ACCEPTS, RESTORES, compare_state
+from ._difference import Comparison, Difference
+from ._leases import MISSING
 from ._ocsf import OCSF_VERSION, api_activity, stored_activity
+from ._rows import NO_ROW, RowDigests, changes
 from ._subjects import PERSONAL, Subjects, entry_of, is_digest
 
 __all__ = [
+    "ACCEPTS",
     "ACCESS",
+    "MISSING",
+    "NO_ROW",
     "OCSF_VERSION",
     "PERSONAL",
+    "RESTORES",
     "Answer",
+    "Comparison",
+    "Difference",
     "Reader",
+    "RowDigests",
     "Subjects",
     "api_activity",
     "ask",
+    "changes",
+    "compare_state",
     "entry_of",
     "is_digest",
     "stored_activity",

@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 
 from .errors import RefusedError, StrongroomError
 
-__all__ = ["KINDS", "check_asset_name", "check_digest", "check_id", "make_id", "new_id"]
+__all__ = ["KINDS", "check_asset_name", "check_digest", "check_id", "make_id", "new_id", "object_digest"]
 
 KINDS = frozenset({"exc", "evt", "fnd", "cmp", "inc", "evi", "lse", "apr"})
 _ID = re.compile(r"(?:" + "|".join(sorted(KINDS)) + r")_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
@@ -53,3 +54,8 @@ def check_digest(text: str) -> str:
     if not _DIGEST.fullmatch(text):
         raise StrongroomError(f"'{text[:80]}' is not a digest", next="write sha256: or blake3: and 64 hex digits")
     return text
+
+
+def object_digest(object: str) -> str:
+    """The digest of a sealed object's id, under which its sealing stands on record."""
+    return f"sha256:{hashlib.sha256(object.encode()).hexdigest()}"

@@ -6,8 +6,10 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["LEASE_STATES", "MAX_PURPOSE_CHARACTERS", "Approval", "Grant", "Lease", "LeaseState"]
+__all__ = ["LEASE_STATES", "MAX_PURPOSE_CHARACTERS", "ONCE", "Approval", "Grant", "Lease", "LeaseState"]
 
+ONCE = frozenset({"ExportWeights"})
+"""Actions whose leases are used up by one release."""
 MAX_PURPOSE_CHARACTERS = 200
 LeaseState = Literal["requested", "pending", "active", "used", "revoked"]
 LEASE_STATES: dict[LeaseState, str] = {

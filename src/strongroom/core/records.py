@@ -337,6 +337,8 @@ class AccessEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     bytes: int = 0
     source: str = ""
     request_digest: str = ""
+    changed: list[str] = []
+    """Of `Administer`: for each row that changes, keyed digests of which it is and of what it holds then."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import rfc8785
 
 from ..access import Access, preview
+from ..audit import NO_ROW, RowDigests, changes
 from ..core.clock import format_time
 from ..core.errors import IntegrityError, RefusedError, StrongroomError, UsageError
 from ..core.ids import new_id
@@ -20,12 +21,12 @@ from ..core.leases import Approval, Lease
 from ..core.principals import Principal
 from ..core.records import AccessEvent
 from ..policy import DEFAULT, Policies, signed_request
-from ..state import PolicySet, Transaction
+from ..state import PolicySet, Rows, Transaction
 
 if TYPE_CHECKING:
     from ..vault import KeyFolder, PublicKey
 
-__all__ = ["Administration", "PublishedPolicies", "SshApprovals"]
+__all__ = ["OWNERS", "Administration", "PublishedPolicies", "SshApprovals", "check_signed"]
 
 _HOW = "docs/policy.md says how, under 'Changing policies'"
 OWNERS = "owners"
@@ -33,6 +34,8 @@ SITE_ASSET = "strongroom/site"
 """What a change that concerns no asset in particular is about."""
 T = TypeVar("T")
 POLICY_SET = "strongroom.policy-set/1"
+MAX_ENTRY_ROWS = 800
+"""Of 68 bytes each; an entry has at most 65,535."""
 
 
 def _signed_bytes(version: int, text: str, by: str) -> bytes:
@@ -51,8 +54,8 @@ class Administration:
     keys: KeyFolder
     principal: str
     """Who changes it."""
-    secret: bytes
-    """Keys the digests of changes."""
+    rows: RowDigests
+    """Digests changes, and the rows that they alter."""
     decides: bool
     """False: policies are off, and a change is only put on record."""
 
@@ -64,7 +67,17 @@ class Administration:
         `policies`: those that are in force after it, where it changes them. Raises RefusedError, StrongroomError, and
         what `apply` raises, before anything is on record; UsageError where nobody could administer the site after it.
         """
-        self._try(apply, policies)
+        before, after = self._try(apply, policies)
+        self.put_on_record(change, self.rows.on_record(changes(before, after)))
+        with self.access.state.transaction(write=True) as transaction:
+            found = transaction.survey.guarded()
+            if any(found.get(row) != before.get(row) for row in changes(before, after)):
+                raise StrongroomError("somebody else changed the same meanwhile", next="run the same command again")
+            return apply(transaction)
+
+    def put_on_record(self, change: dict[str, Any], rows: list[str], *, source: str = "") -> None:
+        """Has a change decided and put on record, with the digests of the rows that it alters."""
+        first, *more = [rows[at : at + MAX_ENTRY_ROWS] for at in range(0, len(rows), MAX_ENTRY_ROWS)] or [[NO_ROW]]
         time = self.access.clock()
         event = AccessEvent(
             id=new_id("evt", time),
@@ -74,14 +87,16 @@ class Administration:
             asset=SITE_ASSET,
             outcome="allowed",
             reason=str(change["change"]),
-            request_digest=f"sha256:{hmac.digest(self.secret, rfc8785.dumps(change), 'sha256').hex()}",
+            source=source,
+            request_digest=self.rows.change(change),
+            changed=first,
         )
         if self.decides:
             self.access.authorize(event)
         else:
             self.access.record(event)
-        with self.access.state.transaction(write=True) as transaction:
-            return apply(transaction)
+        for some in more:
+            self.access.record(msgspec.structs.replace(event, id=new_id("evt", time), changed=some))
 
     def publish(self, text: str) -> int:
         """Signs a set of policies, puts it on record and into force. Returns its version.
@@ -92,16 +107,24 @@ class Administration:
         policies = Policies.parse(text)
         return self.change(change, lambda transaction: self._publish(transaction, text), policies=policies)
 
-    def _try(self, apply: Callable[[Transaction], T], policies: Policies | None) -> None:
-        """Makes the change and takes it back: what cannot be done must not stand on record as done."""
+    def _try(self, apply: Callable[[Transaction], T], policies: Policies | None) -> tuple[Rows, Rows]:
+        """Makes the change and takes it back: what cannot be done must not stand on record as done.
+
+        Returns the rows before and after it.
+        """
+        before: Rows = {}
+        after: Rows = {}
         with contextlib.suppress(_TakenBackError), self.access.state.transaction(write=True) as transaction:
             if self.decides and policies is None:
                 with contextlib.suppress(RefusedError):  # none are in force: then deciding refuses it
                     policies = self.access.policies.current(transaction)
+            before = transaction.survey.guarded()
             apply(transaction)
+            after = transaction.survey.guarded()
             if self.decides and policies is not None:
                 self._check_administrable(transaction, policies)
             raise _TakenBackError
+        return before, after
 
     def _check_administrable(self, transaction: Transaction, policies: Policies) -> None:
         """Raises UsageError where nobody may change anything any more."""
@@ -147,6 +170,21 @@ def _own_signers(folder: KeyFolder) -> Sequence[PublicKey]:
     return [key for key in folder.signers if folder.held(key)]
 
 
+def check_signed(found: PolicySet, folder: KeyFolder, *, where: str = "") -> None:
+    """Raises IntegrityError unless the site signed this set as it is."""
+    signer = next((key for key in _own_signers(folder) if key.key == found.signer), None)
+    if signer is None:
+        raise IntegrityError(
+            f"the policies of version {found.version} were not signed by this site", where=where, next=_HOW
+        )
+    try:
+        signer.verify(found.signature, _signed_bytes(found.version, found.text, found.by))
+    except IntegrityError:
+        raise IntegrityError(
+            f"the policies of version {found.version} are not as this site signed them", where=where, next=_HOW
+        ) from None
+
+
 class PublishedPolicies:
     """The set in force, read anew when another was published; one that cannot be believed leaves the old in force."""
 
@@ -183,21 +221,7 @@ class PublishedPolicies:
                 where=self._where,
                 next=_HOW,
             )
-        signer = next((key for key in _own_signers(self._folder) if key.key == found.signer), None)
-        if signer is None:
-            raise IntegrityError(
-                f"the policies of version {found.version} were not signed by this site",
-                where=self._where,
-                next=_HOW,
-            )
-        try:
-            signer.verify(found.signature, _signed_bytes(found.version, found.text, found.by))
-        except IntegrityError:
-            raise IntegrityError(
-                f"the policies of version {found.version} are not as this site signed them",
-                where=self._where,
-                next=_HOW,
-            ) from None
+        check_signed(found, self._folder, where=self._where)
         return Policies.parse(found.text, where=f"{self._where}, policies of version {found.version}")
 
 

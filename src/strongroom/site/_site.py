@@ -236,6 +236,7 @@ class Site:
         notify: Callable[[str], None] = lambda text: None,
     ) -> Administration:
         """Changes who may do what on this site, in the name of the user of the operating system."""
+        from ..audit import RowDigests
         from ..vault import KeyFolder
         from ._access import Administration
 
@@ -243,7 +244,7 @@ class Site:
             access=self.access(passphrase=passphrase, notify=notify),
             keys=KeyFolder(self.vault_keys, passphrase),
             principal=self.local_principal,
-            secret=self._key,
+            rows=RowDigests(self.subjects, self._key, create=True),
             decides=self.configuration.policy.mode != "off",
         )
 
@@ -251,7 +252,7 @@ class Site:
         """Puts this site's own events on record, or tells that it has no ledger to do so."""
         from ._recorders import NoRecorder, PatientRecorder
 
-        if not self.ledger.exists and self._had_ledger:
+        if not self.ledger.exists and self.had_ledger:
             raise IntegrityError(
                 "the ledger's key is gone, so nothing can go on record",
                 where=str(self.ledger.key_file),
@@ -262,7 +263,7 @@ class Site:
         return PatientRecorder(lambda entry: self._record(entry, passphrase))
 
     @property
-    def _had_ledger(self) -> bool:
+    def had_ledger(self) -> bool:
         """Whether there was one, going by what its making leaves beside its key."""
         return any((self.path / name).exists() for name in ("ledger", "keys/writer.token"))
 

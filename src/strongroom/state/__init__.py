@@ -23,5 +23,18 @@ from ._assets import MAX_ASSETS, AssetsTaken
 from ._policy_sets import PolicySet
 from ._postgres import check_url
 from ._state import State, Transaction, Writer
+from ._survey import Cell, Personal, Rows, Survey
 
-__all__ = ["MAX_ASSETS", "AssetsTaken", "PolicySet", "State", "Transaction", "Writer", "check_url"]
+__all__ = [
+    "MAX_ASSETS",
+    "AssetsTaken",
+    "Cell",
+    "Personal",
+    "PolicySet",
+    "Rows",
+    "State",
+    "Survey",
+    "Transaction",
+    "Writer",
+    "check_url",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError as TakenError
 
 from ..core.errors import UsageError
@@ -84,6 +84,10 @@ class Leases:
     def sealer(self, object: str) -> str | None:
         """Who sealed an object."""
         return self._connection.scalar(select(sealers.c.principal).where(sealers.c.object == object))
+
+    def forget_sealer(self, object: str) -> None:
+        """Nobody counts as who sealed an object."""
+        self._connection.execute(delete(sealers).where(sealers.c.object == object))
 
     def approve(self, approval: Approval) -> None:
         """Adds one. Raises UsageError where the principal approved the lease already."""

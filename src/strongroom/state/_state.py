@@ -17,11 +17,13 @@ from ..core.assets import Asset
 from ..core.clock import Clock, now
 from ..core.errors import IntegrityError, UsageError
 from ._assets import put_assets, read_assets, remove_asset
+from ._copy import copy_database
 from ._engine import Database, database_of, told
 from ._leases import Leases
 from ._policy_sets import PolicySets
 from ._principals import Principals
 from ._schema import writing
+from ._survey import Survey
 from ._tables import KEY_BYTES, subject_keys, writers
 from ._versions import forget_versions, highest_version, record_version, reserve_version
 
@@ -59,6 +61,7 @@ class Transaction:
         self.principals = Principals(connection)
         self.leases = Leases(connection)
         self.policies = PolicySets(connection)
+        self.survey = Survey(connection)
 
     def assets(self, *names: str) -> dict[str, Asset]:
         """Those of these names that are on the list."""
@@ -229,6 +232,11 @@ class State:
         begin = writing(self._engine) if write else self._engine.connect()
         with told(self._database, own=False), begin as connection:
             yield Transaction(connection)
+
+    def copy_to(self, target: Path, *, progress: Callable[[int, int], None] = lambda done, all: None) -> None:
+        """Copies all tables, as they are at one moment, into a new SQLite file. Raises UsageError for PostgreSQL."""
+        with told(self._database):
+            copy_database(self._engine, target, progress)
 
     def stamp(self) -> tuple[int, ...]:
         """Changes whenever any process has changed the tables: what was read under the same stamp still holds."""
