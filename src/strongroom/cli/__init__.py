@@ -30,6 +30,7 @@ from ._principal_keys import keys as _principal_keys  # noqa: F401 - adds its co
 from ._principals import grant, principal
 from ._serve import serve
 from ._site import init, store
+from ._site_care import site
 from ._vault import vault
 from ._vault_change import forget as _vault_forget  # noqa: F401 - adds its commands to `vault`
 from ._vault_keys import keys as _vault_keys  # noqa: F401 - adds its commands to `vault`
@@ -74,6 +75,7 @@ app.command("explain")(explain)
 app.add_typer(finding, name="finding")
 app.add_typer(asset, name="asset")
 app.add_typer(store, name="store")
+app.add_typer(site, name="site")
 app.command("serve")(serve)
 app.add_typer(ledger, name="ledger")
 app.add_typer(vault, name="vault")

@@ -12,6 +12,7 @@ from ._anchors import WitnessAddress
 from ._checkpoint import Checkpoint, SignedCheckpoint, check_quorum, open_checkpoint
 from ._commit import Committed, Limits
 from ._compare import Comparison, View, compare
+from ._copying import forbid_before, journal_files, log_files
 from ._entry import MAX_INPUT_BYTES, RESERVED, canonicalise, check_entry, decode_entry, encode_entry
 from ._home import Home, Settings
 from ._keys import KeyFile, NoteSigner, create_key, load_key
@@ -70,8 +71,11 @@ __all__ = [
     "create_ledger",
     "decode_entry",
     "encode_entry",
+    "forbid_before",
+    "journal_files",
     "leaf_hash",
     "load_key",
+    "log_files",
     "open_checkpoint",
     "open_ledger",
     "open_source",

@@ -179,7 +179,7 @@ class Home:
         own = self.witnesses_and_quorum()
         witnesses, quorum = own[0] if witnesses is None else witnesses, own[1] if quorum is None else quorum
         against: list[str] = []
-        found = [*seen, *self._seen_elsewhere(every, notify, against.append)]
+        found = [*seen, *self.seen_elsewhere(every, notify, against.append)]
         verdict = verify_log(
             self.source,
             keys,
@@ -191,6 +191,33 @@ class Home:
         )
         verdict.rewritten += against
         return verdict
+
+    def seen_elsewhere(
+        self, keys: Sequence[VerifierKey], notify: Callable[[str], None], against: Callable[[str], None]
+    ) -> Iterator[Seen]:
+        """The newest checkpoint of each place that keeps them; what cannot be one of this log is told to `against`."""
+        for anchor in self.anchors():
+            try:
+                kept = anchor.latest(keys)
+            except IntegrityError as error:
+                against(f"{anchor.name} does not hold a checkpoint of this log: {error}")
+                continue
+            except StrongroomError as error:
+                notify(f"not compared with {anchor.name}: {error}")
+                continue
+            if kept is not None:
+                yield kept
+        for witness in self.settings.witnesses:
+            try:
+                signed = latest(witness.url, origin=keys[0].name, log_keys=keys, witness=witness.key)
+            except IntegrityError as error:
+                against(f"witness {witness.key.name} does not hold a checkpoint of this log: {error}")
+                continue
+            except StrongroomError as error:
+                notify(f"not compared with witness {witness.key.name}: {error}")
+                continue
+            if signed is not None:
+                yield Seen(f"witness {witness.key.name}", signed.checkpoint)
 
     def rotate(self, time_us: int, *, passphrase: str = "", new_passphrase: str = "") -> VerifierKey:
         """The log gets a new key, introduced by the old one. Nobody else may append meanwhile. Raises StrongroomError.
@@ -256,29 +283,3 @@ class Home:
             self.storage.replace(KEYS, "".join(f"{line}\n" for line in [*lines, str(key)]).encode())
         self._next_key.replace(self.key_file)
         sync_directory(self.key_file.parent)
-
-    def _seen_elsewhere(
-        self, keys: Sequence[VerifierKey], notify: Callable[[str], None], against: Callable[[str], None]
-    ) -> Iterator[Seen]:
-        for anchor in self.anchors():
-            try:
-                kept = anchor.latest(keys)
-            except IntegrityError as error:
-                against(f"{anchor.name} does not hold a checkpoint of this log: {error}")
-                continue
-            except StrongroomError as error:
-                notify(f"not compared with {anchor.name}: {error}")
-                continue
-            if kept is not None:
-                yield kept
-        for witness in self.settings.witnesses:
-            try:
-                signed = latest(witness.url, origin=keys[0].name, log_keys=keys, witness=witness.key)
-            except IntegrityError as error:
-                against(f"witness {witness.key.name} does not hold a checkpoint of this log: {error}")
-                continue
-            except StrongroomError as error:
-                notify(f"not compared with witness {witness.key.name}: {error}")
-                continue
-            if signed is not None:
-                yield Seen(f"witness {witness.key.name}", signed.checkpoint)

@@ -25,6 +25,7 @@ __all__ = [
     "decode_bundle",
     "decode_tile",
     "encode_bundle",
+    "files_of",
     "levels_of",
     "tile_path",
     "width_of",
@@ -72,6 +73,17 @@ def widths(size: int, level: int) -> Iterator[tuple[int, int]]:
 def width_of(size: int, level: int, index: int) -> int:
     """How wide a tile or bundle is in a tree of `size`; 0 or less where there is none."""
     return min(WIDTH, (size >> HEIGHT * level) - index * WIDTH)
+
+
+def files_of(size: int) -> Iterator[str]:
+    """Every file that a log of `size` entries consists of, beside its checkpoint and keys.
+
+    >>> list(files_of(257))
+    ['tile/entries/000', 'tile/entries/001.p/1', 'tile/0/000', 'tile/0/001.p/1', 'tile/1/000.p/1']
+    """
+    yield from (bundle_path(index, width) for index, width in widths(size, 0))
+    for level in range(levels_of(size)):
+        yield from (tile_path(level, index, width) for index, width in widths(size, level))
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:

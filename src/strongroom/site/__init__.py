@@ -5,8 +5,10 @@ The site's directory is readable by its owner alone; docs/configuration.md says 
 
 from typing import TYPE_CHECKING
 
+from ._care import accept_rows, back_up, compare_site, restore
 from ._configuration import CONFIGURATION, Configuration
 from ._doors import CLIENT_CONFIGURATION, named_service, own_door, service_door
+from ._doctor import Problem, examine
 from ._site import ENVIRONMENT, OWN_WRITER, Site
 from ._temporary import temporary_site
 
@@ -19,9 +21,15 @@ __all__ = [
     "ENVIRONMENT",
     "OWN_WRITER",
     "Configuration",
+    "Problem",
     "Site",
+    "accept_rows",
+    "back_up",
+    "compare_site",
+    "examine",
     "named_service",
     "own_door",
+    "restore",
     "service_door",
     "temporary_site",
 ]

@@ -43,7 +43,7 @@ class Survey:
         self._connection = connection
 
     def guarded(self) -> Rows:
-        """Every row that only `Administer` changes: principals, SSH and API keys, grants, assets, published policies."""
+        """Every row that only `Administer` changes: principals, their keys, grants, assets, published policies."""
         found: Rows = {}
         for one in Principals(self._connection).all():
             found["principal", Personal(one.name)] = (one.kind, tuple(sorted(one.groups)), one.suspended)

@@ -13,6 +13,7 @@ from .schemas import FOLDER, NAMES, problems, resolve, schema
 CONTRACTS = {
     "access-event-1.json",
     "asset-1.json",
+    "backup-1.json",
     "configuration-1.json",
     "error-1.json",
     "exchange-log-1.json",
