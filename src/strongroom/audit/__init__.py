@@ -7,7 +7,7 @@ is and cannot be erased: names do not belong there.
 
 from ._ask import Answer, Reader, ask
 from ._body import ACCESS
-from ._compare import ACCEPTS, RESTORES, compare_state
+from ._compare import ACCEPTS, RESTORES, check_releases, compare_state
 from ._difference import Comparison, Difference
 from ._leases import MISSING
 from ._ocsf import OCSF_VERSION, api_activity, stored_activity
@@ -31,6 +31,7 @@ __all__ = [
     "api_activity",
     "ask",
     "changes",
+    "check_releases",
     "compare_state",
     "entry_of",
     "is_digest",

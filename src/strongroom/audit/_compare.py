@@ -18,14 +18,16 @@ from ..core.clock import format_time
 from ..core.ids import object_digest
 from ..state import Cell, Rows, Survey
 from ._difference import Comparison, Difference
-from ._leases import LeaseCheck
+from ._leases import OTHER_PRINCIPAL, LeaseCheck
 from ._own import ERASURE, Event, own_event
 from ._rows import NO_ROW, RowDigests
 
-__all__ = ["ACCEPTS", "RESTORES", "Log", "compare_state"]
+__all__ = ["ACCEPTS", "RECENT", "RESTORES", "Log", "check_releases", "compare_state"]
 
 BATCH = 512
 """Entries whose leases are asked for at once."""
+RECENT = 256
+"""Entries that a door looks at."""
 RESTORES = "restores a backup"
 """The reason of the entry that a restored site begins with; its `source` says which entries its tables do not know."""
 ACCEPTS = "accepts rows"
@@ -67,6 +69,18 @@ def compare_state(
     return run.finish()
 
 
+def check_releases(log: Log, survey: Survey, rows: RowDigests, time_us: int) -> list[Difference]:
+    """What the tables do not know of the last releases on record: they are an older copy, or were edited.
+
+    Looks at `RECENT` entries, so that a door can afford it. Nothing that a crash leaves is among it. The tables must be
+    read after the log. Raises IntegrityError.
+    """
+    run = _Run(log.size, survey, rows, time_us, {}, log.size)
+    entries = log.entries(max(0, log.size - RECENT), log.size)
+    run.see([(index, event) for index, entry in entries if (event := own_event(entry)) is not None])
+    return [one for one in run.releases().differences if one.sure]
+
+
 class _Run:
     def __init__(self, size: int, survey: Survey, rows: RowDigests, time_us: int, beginning: Rows, since: int) -> None:
         self._survey, self._rows, self._beginning, self._since = survey, rows, beginning, since
@@ -79,7 +93,7 @@ class _Run:
         self._row_then: dict[str, str] = {}
         """What rows held at `since`."""
         self._revoked: dict[str, int] = {}
-        self._sealed: dict[str, str] = {}
+        self._sealed: dict[str, tuple[int, str]] = {}
         self._before_rows = False
         """Whether changes are on record whose rows are not: an older Strongroom made them."""
         self._latest = 0
@@ -96,9 +110,14 @@ class _Run:
         self._result.events += len(own)
         self._held += self._leases.see(own)
 
-    def finish(self) -> Comparison:
+    def releases(self) -> Comparison:
+        """What was released, alone. A principal that was forgotten and came back has another digest since."""
         result = self._result
-        result.add(*self._held)
+        result.add(*(one for one in self._held if one.what != OTHER_PRINCIPAL or one.entry > result.erased))
+        return result
+
+    def finish(self) -> Comparison:
+        result = self.releases()
         result.add(*self._leases.finish(result.erased, self._revoked))
         result.add(*self._changed_rows())
         result.add(*self._sealers())
@@ -112,7 +131,7 @@ class _Run:
         if event.action == "Administer" and event.asset == SITE_ASSET:
             self._note_change(index, event)
         elif event.action == "Seal":
-            self._sealed.setdefault(event.request_digest, event.principal)
+            self._sealed.setdefault(event.request_digest, (index, event.principal))
         if event.policy_ids and not (event.action == "Administer" and event.reason.startswith(CLOCK_CHANGE)):
             self._latest = max(self._latest, event.at)
 
@@ -162,9 +181,9 @@ class _Run:
 
     def _sealers(self) -> Iterator[Difference]:
         for object, principal in self._survey.sealers():
-            sealed = self._sealed.get(object_digest(object))
-            if sealed is None or sealed != self._rows.principal(principal):
-                sure = self._result.erased < 0 and "" not in self._sealed  # without a digest: an older Strongroom's
+            index, sealer = self._sealed.get(object_digest(object), (self._result.entries, ""))
+            if sealer != self._rows.principal(principal) and index > self._result.erased:
+                sure = "" not in self._sealed  # without a digest: an older Strongroom's
                 what = f"{principal} stands there as its sealer, and the ledger does not say so"
                 yield Difference(kind="sealer", row=object, what=what, next=_ACCEPT, sure=sure)
 

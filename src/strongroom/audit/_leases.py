@@ -13,9 +13,10 @@ from ._difference import Difference
 from ._own import Event
 from ._rows import RowDigests
 
-__all__ = ["MISSING", "LeaseCheck"]
+__all__ = ["MISSING", "OTHER_PRINCIPAL", "LeaseCheck"]
 
 MISSING = "is on record as released, and not in the table"
+OTHER_PRINCIPAL = "has another principal than its entry says"
 
 TAKING_SECONDS = 120
 """A lease that was taken so recently may be between the ledger and the tables at this moment."""
@@ -87,9 +88,10 @@ class LeaseCheck:
                     what = "was released more often than the table says"
                     yield _about(lease.id, what, index, _accepts(lease))
             return
-        wrong = self._wrong(event, lease)
-        if wrong:
+        if wrong := self._wrong(event, lease):
             yield _about(lease.id, f"has {wrong} than its entry says", index, _accepts(lease))
+        elif self._rows.principal(lease.principal) not in ("", event.principal):
+            yield _about(lease.id, OTHER_PRINCIPAL, index, _accepts(lease))
         self._borne_out[index // 8] |= 1 << index % 8
         if event.at % _DAY_US < _LAST_MINUTE_US:  # later it may have been debited on the next day
             self._released[lease.asset.partition(":")[0], lease.principal, event.at // _DAY_US] += event.bytes
@@ -98,7 +100,6 @@ class LeaseCheck:
         """What of a lease's row is not as its entry says; empty when all is."""
         latest = event.at + (lease.seconds + RELEASE_SECONDS) * _US
         pairs = (
-            ("another principal", self._rows.principal(lease.principal) in ("", event.principal)),
             ("another action", lease.action == event.action),
             ("another asset", lease.asset == event.asset),
             ("another object", lease.opened == event.asset_digest),

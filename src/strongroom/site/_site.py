@@ -205,6 +205,10 @@ class Site:
         )
         authorizer = None
         if self.configuration.policy.mode != "off":
+            if self.ledger.exists:
+                from ._state_check import check_tables
+
+                check_tables(self)
             authorizer = self.access(passphrase=passphrase, notify=notify, recorder=recorder)
         return dataclasses.replace(made, authorizer=authorizer, principal=self.local_principal, lease=lease)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..audit import ACCEPTS, MISSING, Comparison, Difference, RowDigests, compare_state
+from ..audit import ACCEPTS, MISSING, Comparison, Difference, RowDigests, check_releases, compare_state
 from ..core.clock import now
 from ..core.errors import IntegrityError
 from ..state import Personal, Rows, Transaction
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._access import Administration
     from ._site import Site
 
-__all__ = ["accept_rows", "compare_copy", "compare_site"]
+__all__ = ["accept_rows", "check_tables", "compare_copy", "compare_site"]
 
 SETTLE_SECONDS = 1.0
 """Until entries that are on record now are in the tables, and in the tiles that readers see."""
@@ -35,6 +35,20 @@ def compare_site(site: Site, *, progress: Callable[[int, int], None] = lambda do
     both = {_known(one) for one in first.differences}
     again.differences = [one for one in again.differences if again.more or _known(one) in both]
     return again
+
+
+def check_tables(site: Site) -> None:
+    """Raises IntegrityError where the tables do not know of the last releases on record."""
+    digests = RowDigests(site.subjects, site.sketch_key, create=False)
+    reader = site.ledger.reader()  # before the tables: whatever it holds of leases is in them
+    with site.state.transaction(write=False) as transaction:
+        found = check_releases(reader, transaction.survey, digests, now())
+    if found:
+        raise IntegrityError(
+            f"the tables are older than the ledger, or were edited: {found[0].row} {found[0].what}",
+            where=str(site.state.path),
+            next=f"{found[0].next}; see: strongroom site doctor",
+        )
 
 
 def accept_rows(administration: Administration, found: Comparison) -> int:
