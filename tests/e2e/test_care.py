@@ -113,6 +113,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["vault", "check", "m", "--purpose", "audit"],
         ["policy", "publish"],
     )
+    desk.run("principal", "key", "revoke", json.loads(desk.run("principal", "key", "add", "bob@acme", "--json"))["id"])
     (path / "leases.json").write_text(json.dumps({"waiting": waiting, "used": lease, "revoked": revoked}))
     return path
 
@@ -141,7 +142,7 @@ EDITS = {
         "DELETE FROM leases WHERE id = :used", "lease", "not in the table"),
     "a lease that nobody asked for": (
         "INSERT INTO leases SELECT replace(id, 'lse_01', 'lse_02'), principal, action, asset, asset_digest, purpose,"
-        " requested, seconds, state, expires, changed, opened, attempt, bytes, entry FROM leases"
+        " requested, seconds, state, expires, changed, opened, attempt, bytes, entry, request FROM leases"
         " WHERE state = 'active'", "lease", "no entry"),
     "a lease of another principal": (
         "UPDATE leases SET principal = 'bob@acme' WHERE state = 'active'", "lease", "another principal"),
@@ -188,6 +189,12 @@ EDITS = {
         "SSH key", "left it"),
     "a key of somebody else": (
         "UPDATE ssh_keys SET principal = 'eve@acme' WHERE principal = 'bob@acme'", "SSH key", "left it"),
+    "an API key that nobody made": (
+        "INSERT INTO api_keys VALUES ('00000000000', 1, 'bob@acme', 'sha256:00', '', 1, NULL, NULL)", "API", "no entry"),
+    "an API key that was revoked": (
+        "UPDATE api_keys SET revoked = NULL", "API", "left it"),
+    "a used lease that answers another request": (
+        "UPDATE leases SET request = 'sha256:00' WHERE id = :used", "lease", "another request"),
     "an asset that is cheaper": (
         "UPDATE assets SET classification = 'internal'", "asset", "left it"),
     "an asset that vanished": (

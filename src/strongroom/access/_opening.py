@@ -115,8 +115,12 @@ class Access:
         """Step 3. A lease that is active already, or was used by this very request, released the same key, and is not
         debited again."""
         event, lease = wanted.event, wanted.lease
-        if event.action not in RELEASES or (lease is not None and lease.state in ("active", "used")):
+        if event.action not in RELEASES or (lease is not None and lease.state == "active"):
             return wanted
+        if lease is not None and lease.state == "used":
+            again = msgspec.structs.replace(lease, attempt=lease.attempt + 1)  # as often as it is on record
+            transaction.leases.put(again)
+            return msgspec.structs.replace(wanted, lease=again)
         if lease is None:
             lease = Lease(
                 id=new_id("lse", time),

@@ -1,6 +1,6 @@
 """The tables beside the ledger, which says what they must hold: one pass over the log, in bounded memory.
 
-What is found, and how: a lease, its budget and its approvals by their entries (`_leases`); principals, SSH keys,
+What is found, and how: a lease, its budget and its approvals by their entries (`_leases`); principals, their keys,
 grants, assets and published policies by the last entry that changed the row, which holds a keyed digest of what the row
 held then (`_rows`); sealers by the entry of the sealing; the clock by the latest time that was decided at.
 
@@ -211,6 +211,7 @@ def _mends(key: tuple[Cell, ...]) -> str:
     return {
         "principal": f"strongroom principal remove {key[1]}",
         "SSH key": "strongroom principal remove NAME of its owner",
+        "API key": f"strongroom principal key revoke {key[1]}",
         "grant": "strongroom grant revoke " + " ".join(map(str, key[1:])),
         "asset": f"strongroom asset remove {key[1]}",
         "policies": 'strongroom policy publish (with mode = "off" where none can be believed), then site accept',

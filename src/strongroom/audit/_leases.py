@@ -105,6 +105,7 @@ class LeaseCheck:
             ("another object", lease.opened == event.asset_digest),
             ("another purpose", lease.purpose == event.purpose),
             ("other bytes", lease.bytes == event.bytes),
+            ("another request", lease.request == event.request_digest),
             ("a later end", lease.state != "active" or lease.expires <= latest),
         )
         return ", ".join(name for name, right in pairs if not right)

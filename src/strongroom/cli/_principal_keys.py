@@ -127,10 +127,10 @@ def revoke(
     """Accept a key no more, from now on."""
     from strongroom.identity import revoke_api_key
 
-    opened = need_site(context, site)
+    opened, time = need_site(context, site), now()
 
     def apply(transaction: Transaction) -> None:
-        transaction.principals.put_api_key(revoke_api_key(_found(transaction, id), now=now()))
+        transaction.principals.put_api_key(revoke_api_key(_found(transaction, id), now=time))
 
     with contextlib.closing(opened):
         with opened.state.transaction(write=False) as transaction:

@@ -36,6 +36,11 @@ def ledger_problems(site: Site, _: int, progress: Callable[[int, int], None]) ->
             yield Problem(check="disk", severity="error", what=what, where=str(reserve), next=next)
     reader = site.ledger.reader()
     yield from _elsewhere(site, reader.size)
+    if site.configuration.state.url:
+        what = "the tables are shared with other servers, whose ledgers are not here: rows are not compared"
+        next = "docs/scale.md says what each server's ledger can show"
+        yield Problem(check="state", severity="advice", what=what, where=site.state.where, next=next)
+        return
     compared = compare_site(site, progress=progress)
     for one in compared.differences:
         where = f"{one.kind} {one.row}" + (f", entry {one.entry}" if one.entry >= 0 else "")

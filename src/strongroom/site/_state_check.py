@@ -46,7 +46,7 @@ def check_tables(site: Site) -> None:
     if found:
         raise IntegrityError(
             f"the tables are older than the ledger, or were edited: {found[0].row} {found[0].what}",
-            where=str(site.state.path),
+            where=site.state.where,
             next=f"{found[0].next}; see: strongroom site doctor",
         )
 

@@ -103,6 +103,11 @@ class State:
         with told(database):
             return cls(database, database.open(), clock, random)
 
+    @property
+    def where(self) -> str:
+        """The database, as errors name it: a path, or an address without a password."""
+        return self._database.where
+
     def close(self) -> None:
         """Closes every connection."""
         with told(self._database):

@@ -16,6 +16,7 @@ from strongroom.core.assets import Asset
 from strongroom.core.calling import NoAnswer
 from strongroom.core.errors import InputError, IntegrityError, RefusedError, StrongroomError, UsageError
 from strongroom.core.leases import Lease
+from strongroom.site import compare_site
 from strongroom.vault import (
     PrivateKey,
     ReleaseAnswer,
@@ -160,7 +161,9 @@ def test_a_request_that_comes_again_is_answered_again_and_debited_once(room: Roo
     assert room.had(room.me) == len(WEIGHTS)
     assert room.acts() == [("ExportWeights", "allowed")] * 2
     assert room.recorded()[1]["reason"].startswith("the same request again")
-    assert [one.state for one in room.leases()] == ["used"]
+    assert [(one.state, one.attempt) for one in room.leases()] == [("used", 2)]
+    room.sequencer.flush()
+    assert [one.what for one in compare_site(room.site).differences if one.kind == "lease"] == []
 
 
 @pytest.mark.parametrize("changed", ["key", "id", "purpose"])
