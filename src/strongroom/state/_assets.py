@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
 
 from ..core.assets import Asset, check_asset
 from ..core.errors import UsageError
@@ -22,6 +22,12 @@ _AT_ONCE = 500
 """Values in one statement; SQLite takes 32,766."""
 _SHOWN = 20
 _T = TypeVar("_T")
+_READ = (
+    select(assets, asset_places.c.place)
+    .join(asset_places, asset_places.c.asset == assets.c.name)
+    .order_by(assets.c.name, asset_places.c.position)
+)
+_NAMED = _READ.where(assets.c.name.in_(bindparam("names", expanding=True)))
 
 
 class AssetsTaken(UsageError):
@@ -64,14 +70,7 @@ def put_assets(connection: Connection, given: Sequence[Asset], *, replace: bool)
 
 def read_assets(connection: Connection, *names: str) -> list[Asset]:
     """All assets, by name, or those of these names that there are."""
-    query = (
-        select(assets, asset_places.c.place)
-        .join(asset_places, asset_places.c.asset == assets.c.name)
-        .order_by(assets.c.name, asset_places.c.position)
-    )
-    if names:
-        query = query.where(assets.c.name.in_(names))
-    rows = connection.execute(query).all()
+    rows = connection.execute(_NAMED, {"names": names}).all() if names else connection.execute(_READ).all()
     return [_asset(list(group)) for _, group in groupby(rows, key=lambda row: row.name)]
 
 

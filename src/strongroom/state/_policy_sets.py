@@ -10,6 +10,8 @@ from ._tables import policy_sets
 
 __all__ = ["PolicySet", "PolicySets"]
 
+_NEWEST_VERSION = select(policy_sets.c.version).order_by(policy_sets.c.version.desc()).limit(1)
+
 
 class PolicySet(msgspec.Struct, frozen=True, kw_only=True):
     """One published set; the highest version is in force."""
@@ -43,5 +45,4 @@ class PolicySets:
 
     def newest_version(self) -> int:
         """The version in force, 0 where none is."""
-        asked = select(policy_sets.c.version).order_by(policy_sets.c.version.desc()).limit(1)
-        return self._connection.scalar(asked) or 0
+        return self._connection.scalar(_NEWEST_VERSION) or 0

@@ -6,18 +6,26 @@ from itertools import groupby
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
 
 from ..core.errors import UsageError
 from ..core.leases import Grant
 from ..core.principals import ApiKey, Principal, check_principal
-from ._rows import record_of
+from ._rows import equal, record_of
 from ._tables import api_keys, grants, principal_groups, principals, ssh_keys
 
 __all__ = ["MAX_PRINCIPALS", "Principals"]
 
 MAX_PRINCIPALS = 100_000
 """On one site."""
+_READ = (
+    select(principals, principal_groups.c.name.label("in_group"))
+    .outerjoin(principal_groups, principal_groups.c.principal == principals.c.name)
+    .order_by(principals.c.name, "in_group")
+)
+_NAMED = _READ.where(equal(principals.c.name))
+_GRANTS = select(grants).order_by(grants.c.subject, grants.c.asset, grants.c.action)
+_GRANTS_TO = _GRANTS.where(grants.c.subject.in_(bindparam("subjects", expanding=True)))
 
 
 class Principals:
@@ -50,14 +58,8 @@ class Principals:
 
     def all(self, name: str | None = None) -> list[Principal]:
         """All principals, by name, or the one of this name if there is one."""
-        asked = (
-            select(principals, principal_groups.c.name.label("in_group"))
-            .outerjoin(principal_groups, principal_groups.c.principal == principals.c.name)
-            .order_by(principals.c.name, "in_group")
-        )
-        if name is not None:
-            asked = asked.where(principals.c.name == name)
-        return [_principal(list(rows)) for _, rows in groupby(self._connection.execute(asked), lambda row: row.name)]
+        found = self._connection.execute(_READ) if name is None else self._connection.execute(_NAMED, {"of_name": name})
+        return [_principal(list(rows)) for _, rows in groupby(found, lambda row: row.name)]
 
     def remove(self, name: str) -> bool:
         """Takes a principal off the list, with keys and groups; grants are taken back too. Returns whether it was."""
@@ -114,10 +116,12 @@ class Principals:
 
     def grants(self, subjects: list[str] | None = None) -> list[Grant]:
         """All grants, expired ones too, or those to these subjects."""
-        asked = select(grants).order_by(grants.c.subject, grants.c.asset, grants.c.action)
-        if subjects is not None:
-            asked = asked.where(grants.c.subject.in_(subjects))
-        return [record_of(row, Grant) for row in self._connection.execute(asked)]
+        found = (
+            self._connection.execute(_GRANTS)
+            if subjects is None
+            else self._connection.execute(_GRANTS_TO, {"subjects": subjects})
+        )
+        return [record_of(row, Grant) for row in found]
 
     def revoke(self, subject: str, action: str, asset: str) -> bool:
         """Takes a grant back. Returns whether there was one."""
