@@ -4,11 +4,13 @@
 
 A hundred policies. *Ours* decides on what the request is about; *from the tables* also reads principal, grants, asset
 and budget from SQLite. A release is the whole order: decision, debit, entry in a durable ledger, recheck, lease.
+*Through the key service* is what another process waits for that opens a sealed object, from its manifest to its keys.
 pycasbin installs into an environment of its own (benchmarks/peers/).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -33,7 +35,8 @@ from strongroom.core.principals import Principal
 from strongroom.core.records import AccessEvent
 from strongroom.policy import DEFAULT, Asked, Policies, Request
 from strongroom.policy._cedar import _SCHEMA, _cedar_request, _entities
-from strongroom.site import Site
+from strongroom.site import Site, service_door
+from strongroom.vault import find_sources, open_object, seal
 
 HERE = Path(__file__).parent
 POLICIES, GROUPS, ORGANIZATIONS = 100, 200, 89
@@ -163,6 +166,34 @@ class Open:
         return int(self._recorder.append_many([self._site.admitted(entry, entry.writer)])[0])
 
 
+def served(site: Site, folder: Path, count: int) -> list[float]:
+    """Seconds of each opening of a sealed object through a key service in a process of its own."""
+    if not (folder / "m").exists():
+        (folder / "w").write_bytes(b"weights")
+        door = site.door()
+        seal(find_sources([folder / "w"]), folder / "m", list(door.recipients), door, name="org0/model-0")
+    site.close()
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from strongroom.cli import main; sys.exit(main())",
+        "keyserver",
+        "serve",
+    ]
+    with subprocess.Popen([*command, "--site", str(site.path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().endswith("keys.sock\n"):
+            pass
+        door, times = service_door(str(site.path / "run" / "keys.sock"), notify=print), []
+        for n in range(count):
+            own = dataclasses.replace(door, purpose=f"bench {time.time_ns()} {n}")
+            began = time.perf_counter()
+            open_object(folder / "m", door=own).close()
+            times.append(time.perf_counter() - began)
+        process.terminate()
+    return times
+
+
 def syncs(folder: Path, count: int) -> list[float]:
     """Seconds of one write of a page with fsync, appended to a file."""
     times = []
@@ -215,6 +246,7 @@ def main(count: int) -> None:
                 ("pycasbin", casbin(folder, people, requests)),
                 ("one fsync", syncs(folder, RELEASES)),
                 ("a key's release", releases(site, RELEASES)),
+                ("through the key service", served(site, folder, RELEASES)),
             ):
                 found.setdefault(what, []).extend(times)
                 print(what, f"{1e6 * statistics.median(times):,.1f} us", flush=True)
@@ -227,17 +259,19 @@ def text_of(found: dict[str, list[float]], entities: int) -> str:
     base = statistics.median(found["ours, cold"])
     rows: list[list[object]] = []
     for what, times in found.items():
-        if what in ("one fsync", "a key's release"):
+        if what in ("one fsync", "a key's release", "through the key service"):
             continue
         p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
         rows.append([what, f"{1e6 * p50:,.0f}", f"{1e6 * p99:,.0f}", f"{p50 / base:,.2f}"])
     sync, release = statistics.median(found["one fsync"]), statistics.median(found["a key's release"])
     slow = statistics.quantiles(found["a key's release"], n=100)[98]
+    far = statistics.median(found["through the key service"])
     return (
         f"{POLICIES} policies, {entities:,} entities, {ROUNDS} rounds of {REQUESTS:,} requests.\n\n"
         + table(["decision", "p50, us", "p99, us", "p50 / ours, cold"], rows)
         + f"\n\nA key's release, from question to lease: p50 {1e3 * release:.2f} ms, p99 {1e3 * slow:.2f} ms, "
-        + f"{release / sync:.2f} times one write with fsync ({1e3 * sync:.2f} ms)."
+        + f"{release / sync:.2f} times one write with fsync ({1e3 * sync:.2f} ms). Through the key service: p50 "
+        + f"{1e3 * far:.2f} ms, {far / sync:.2f} times one write with fsync."
     )
 
 

@@ -22,6 +22,7 @@ from ._engine import Database, database_of, told
 from ._leases import Leases
 from ._policy_sets import PolicySets
 from ._principals import Principals
+from ._rows import equal
 from ._schema import writing
 from ._survey import Survey
 from ._tables import KEY_BYTES, subject_keys, writers
@@ -37,6 +38,7 @@ MAX_UID = 2**32 - 2
 _HEX = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TYPE = re.compile(r"strongroom\.[a-z][a-z0-9_.-]*/[1-9][0-9]*")
+_KEY = select(subject_keys.c.key).where(equal(subject_keys.c.lookup))
 
 
 class Writer(msgspec.Struct, frozen=True):
@@ -223,6 +225,8 @@ class State:
 
     def record_version(self, line: str, version: int, digest: str, signer: str) -> None:
         """Puts a version of a sealed object on record. Raises IntegrityError for one that is superseded."""
+        if self.highest_version(line) == (version, digest, signer):  # nothing is written, and nobody waited for
+            return
         with told(self._database), writing(self._engine) as connection:
             record_version(connection, line, version, digest, signer, self._clock())
 
@@ -255,7 +259,7 @@ class State:
 
 
 def _key(connection: Connection, lookup: str) -> bytes | None:
-    return connection.scalar(select(subject_keys.c.key).where(subject_keys.c.lookup == lookup))
+    return connection.scalar(_KEY, {"of_lookup": lookup})
 
 
 def _writer(row: Row[Any]) -> Writer:

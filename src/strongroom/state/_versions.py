@@ -5,16 +5,18 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, insert, select, update
 
 from ..core.errors import IntegrityError
+from ._rows import equal
 from ._tables import sealed_versions
 
 __all__ = ["forget_versions", "highest_version", "record_version", "reserve_version"]
 
+_all = sealed_versions.c
+_HIGHEST = select(_all.version, _all.digest, _all.signer).where(equal(_all.line), _all.version > 0)
+
 
 def highest_version(connection: Connection, line: str) -> tuple[int, str, str] | None:
     """The highest version of `line` that was seen, its manifest's digest, and its signer."""
-    table = sealed_versions
-    asked = select(table.c.version, table.c.digest, table.c.signer).where(table.c.line == line, table.c.version > 0)
-    row = connection.execute(asked).one_or_none()
+    row = connection.execute(_HIGHEST, {"of_line": line}).one_or_none()
     return None if row is None else (row.version, row.digest, row.signer)
 
 
