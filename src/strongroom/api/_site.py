@@ -59,9 +59,14 @@ def site_app(
     """
     refused = refusals or Refusals()
     door = _Door(site, refused)
+    shared = bool(site.configuration.state.url)
+
+    async def admit(request: Request) -> Writer:
+        """In a thread where a database elsewhere is asked: others are served while it does not answer."""
+        return await run_in_threadpool(door.admit, request) if shared else door.admit(request)
 
     async def append(request: Request) -> Response:
-        writer = door.admit(request)
+        writer = await admit(request)
         lines = _lines(await read_body(request, MAX_BODY_BYTES))
         if len(lines) == 1 and ACCESS.encode() not in lines[0]:
             # Without a thread: many single ones share a commit. Access events ask the state database first.
@@ -77,11 +82,11 @@ def site_app(
         return sequencer.append_many([_admitted(line, writer, site) for line in lines])
 
     async def checkpoint(request: Request) -> Response:
-        door.admit(request)
+        await admit(request)
         return Response(sequencer.published.note, media_type="text/plain")
 
     async def status(request: Request) -> Response:
-        door.admit(request)
+        await admit(request)
         return JSONResponse({**sequencer.status(), "refusals": refused.counted()})
 
     async def count_refusals() -> None:
