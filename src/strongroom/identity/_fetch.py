@@ -7,16 +7,12 @@ not used.
 
 from __future__ import annotations
 
-import functools
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from ..core.errors import InputError, StrongroomError
+from ..core.web import web_client
 from ._issuers import check_url
 from ._key_sets import MAX_DOCUMENT_BYTES
-
-if TYPE_CHECKING:
-    from pyreqwest.client import SyncClient
 
 __all__ = ["FETCH_SECONDS", "fetch"]
 
@@ -30,7 +26,7 @@ def fetch(url: str) -> bytes:
 
     check_url(url, url[:200])
     try:
-        request = _client().get(url).header("accept", "application/json").timeout(timedelta(seconds=FETCH_SECONDS))
+        request = web_client().get(url).header("accept", "application/json").timeout(timedelta(seconds=FETCH_SECONDS))
         with request.streamed_read_buffer_limit(_READ_BUFFER_BYTES).build_streamed() as response:
             if response.status != 200:
                 raise StrongroomError(
@@ -46,27 +42,3 @@ def fetch(url: str) -> bytes:
         raise StrongroomError(f"no whole answer within {FETCH_SECONDS:g} seconds", where=url) from None
     except (PyreqwestError, ValueError) as error:
         raise StrongroomError(f"the issuer cannot be asked: {type(error).__name__}", where=url) from None
-
-
-@functools.cache
-def _client() -> SyncClient:
-    """One client a process, for all threads."""
-    from pyreqwest.client import SyncClientBuilder
-
-    from .. import __version__
-
-    return (
-        SyncClientBuilder()
-        .user_agent(f"strongroom/{__version__}")
-        .no_proxy()
-        .follow_redirects(False)
-        .referer(False)
-        .default_cookie_store(False)
-        .error_for_status(False)
-        .gzip(False)
-        .brotli(False)
-        .zstd(False)
-        .deflate(False)
-        .pool_max_idle_per_host(1)
-        .build()
-    )

@@ -8,13 +8,13 @@ comes back is verified by signatures and proofs. Errors name the URL without wha
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from ..core.errors import InputError, IntegrityError, StrongroomError, UsageError
+from ..core.web import web_client
 
 if TYPE_CHECKING:
     from pyreqwest.bytes import Bytes
@@ -30,9 +30,6 @@ Post = Callable[..., "tuple[int, bytes]"]
 """The form of `post`."""
 
 MAX_URL_CHARACTERS = 4096
-IDLE_SECONDS = 10
-"""How long an unused connection is kept: less than the 15 seconds that our own server keeps it."""
-MAX_IDLE_PER_HOST = 4
 MAX_DEADLINE = 3600.0
 _READ_BUFFER_BYTES = 65_536
 
@@ -78,31 +75,6 @@ def public_url(url: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in shown[:200])
 
 
-@functools.cache
-def _client() -> SyncClient:
-    """One client a process, for all threads. Its own thread does not survive a fork: spawn workers, do not fork."""
-    from pyreqwest.client import SyncClientBuilder
-
-    from .. import __version__
-
-    return (
-        SyncClientBuilder()
-        .user_agent(f"strongroom/{__version__}")
-        .no_proxy()
-        .follow_redirects(False)
-        .referer(False)
-        .default_cookie_store(False)
-        .error_for_status(False)
-        .gzip(False)
-        .brotli(False)
-        .zstd(False)
-        .deflate(False)
-        .pool_idle_timeout(timedelta(seconds=IDLE_SECONDS))
-        .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-        .build()
-    )
-
-
 def _check(url: str) -> str:
     """Returns the URL as errors name it. Raises UsageError for one that is not fetched."""
     where = public_url(url)
@@ -124,7 +96,7 @@ def _send(
     if not deadline > 0:  # what is left of a caller's own deadline
         raise _too_late(deadline, where)
     try:
-        request = make(_client()).timeout(timedelta(seconds=min(deadline, MAX_DEADLINE)))
+        request = make(web_client()).timeout(timedelta(seconds=min(deadline, MAX_DEADLINE)))
         with request.streamed_read_buffer_limit(_READ_BUFFER_BYTES).build_streamed() as response:
             if 300 <= response.status < 400:
                 raise InputError(
