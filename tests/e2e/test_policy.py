@@ -407,3 +407,17 @@ def test_people_come_are_suspended_and_go(desk: Desk) -> None:
     assert desk.run("principal", "list").count("@acme\t") == 1
     desk.run("principal", "remove", "bob@acme", code=3)
     assert set(LEASE_STATES) >= {one["state"] for one in desk.json("lease", "list")}
+
+
+def test_one_key_of_somebody_is_forgotten_and_what_it_signed_counts_no_more(desk: Desk) -> None:
+    lease = desk.request()
+    assert desk.json("lease", "approve", lease, "--key", "bob")["approvals"] == 1
+    (key,) = next(one["ssh_keys"] for one in desk.json("principal", "list") if one["name"] == "bob@acme")
+    assert "has no such key" in desk.run("principal", "remove", "eve@acme", "--ssh-key", key, code=3)
+    assert desk.json("principal", "remove", "bob@acme", "--ssh-key", key) == {"removed": "bob@acme", "ssh_key": key}
+    (bob,) = [one for one in desk.json("principal", "list") if one["name"] == "bob@acme"]
+    assert bob["ssh_keys"] == []
+    desk.run("lease", "approve", lease, "--key", "bob", code=4)
+    desk.run("lease", "approve", lease, "--key", "eve")
+    desk.run("grant", "add", desk.me, "ExportWeights", ASSET, "--for", "1d")
+    assert "two other people" in desk.run("vault", "unseal", "m", "-o", "out", "--lease", lease, code=4)

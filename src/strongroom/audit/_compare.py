@@ -210,7 +210,7 @@ def _mends(key: tuple[Cell, ...]) -> str:
     """What takes a row away that should not be there."""
     return {
         "principal": f"strongroom principal remove {key[1]}",
-        "SSH key": "strongroom principal remove NAME of its owner",
+        "SSH key": f"strongroom principal remove NAME --ssh-key {key[1]}, of its owner",
         "API key": f"strongroom principal key revoke {key[1]}",
         "grant": "strongroom grant revoke " + " ".join(map(str, key[1:])),
         "asset": f"strongroom asset remove {key[1]}",

@@ -171,26 +171,38 @@ def _set_suspended(
 def remove(
     context: typer.Context,
     name: Name,
+    ssh_key: Annotated[
+        str,
+        typer.Option("--ssh-key", metavar="FINGERPRINT", help="Only this key, such as SHA256:…."),
+    ] = "",
     passphrase_file: PassphraseFile = None,
     site: SiteOption = "",
     json: Json = False,
 ) -> None:
-    """Forget somebody, with their keys, groups and grants. The ledger keeps what they did."""
+    """Forget somebody, with their keys, groups and grants, or one of their SSH keys. The ledger keeps what they did."""
     opened = need_site(context, site)
-    if name == opened.local_principal:
+    if name == opened.local_principal and not ssh_key:
         raise UsageError("that is yourself", where=name, next="another owner can do it")
+
+    def apply(transaction: Transaction) -> None:
+        if ssh_key:
+            transaction.principals.remove_ssh_key(ssh_key)
+        else:
+            transaction.principals.remove(name)
 
     with contextlib.closing(opened):
         with opened.state.transaction(write=False) as transaction:
             _known(transaction, name)
-        change = {"change": "removes a principal", "name": name}
-        administration_of(opened, passphrase_file).change(
-            change, lambda transaction: transaction.principals.remove(name)
+            if ssh_key and (name, ssh_key) not in transaction.principals.fingerprints():
+                raise InputError(f"{name} has no such key", where=ssh_key[:80], next="see: strongroom principal list")
+        change = {"change": "removes an SSH key" if ssh_key else "removes a principal", "name": name} | (
+            {"key": ssh_key} if ssh_key else {}
         )
+        administration_of(opened, passphrase_file).change(change, apply)
     if json:
-        print_json({"removed": name})
+        print_json({"removed": name} | ({"ssh_key": ssh_key} if ssh_key else {}))
     else:
-        print_facts([("removed", name)])
+        print_facts([("removed", f"{ssh_key} of {name}" if ssh_key else name)])
 
 
 @grant.command("add")
