@@ -59,6 +59,11 @@ class Anchor(Protocol):
 
     name: str
 
+    @property
+    def kept(self) -> Path:
+        """The directory of this machine in which what is kept there can be seen, without asking anybody."""
+        ...
+
     def keep(self, committed: Committed) -> None:
         """Raises StrongroomError when it cannot."""
         ...
@@ -78,6 +83,11 @@ class Directory:
         self.name = f"the copy in {path}"
         self._root = path
         self._folder = path / hashlib.sha256(origin.encode()).hexdigest()[:16]
+
+    @property
+    def kept(self) -> Path:
+        """See Anchor."""
+        return self._folder
 
     def keep(self, committed: Committed) -> None:
         """See Anchor."""
@@ -142,6 +152,11 @@ class GitRemote:
         self._url, self._work = url, work
         self._folder = hashlib.sha256(origin.encode()).hexdigest()[:16]
         self._branch = "strongroom-checkpoints"
+
+    @property
+    def kept(self) -> Path:
+        """See Anchor. The clone: what a push that failed has not brought away is there too."""
+        return self._work / self._folder
 
     def keep(self, committed: Committed) -> None:
         """See Anchor."""

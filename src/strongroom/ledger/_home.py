@@ -153,6 +153,21 @@ class Home:
             found.append(GitRemote(self.settings.git, self.root / "run" / "checkpoints.git", origin))
         return found
 
+    def left(self) -> tuple[int, int] | None:
+        """The entries under the largest checkpoint that this machine knows to have left, and when, in seconds since
+        1970: by a witness's cosignature, or as copies lie. Nobody is asked. Raises IntegrityError.
+        """
+        found = []
+        for anchor in self.anchors():
+            for path in sorted(anchor.kept.glob("*.checkpoint"))[-1:]:
+                with contextlib.suppress(ValueError, OSError):
+                    found.append((int(path.stem), int(path.stat().st_mtime)))
+        witnesses = [witness.key for witness in self.settings.witnesses]
+        with contextlib.suppress(InputError):  # none has cosigned yet
+            signed = read_checkpoint(self.source, self.keys()[-1:], witnesses=witnesses, name="cosigned")
+            found += [(signed.checkpoint.size, time) for time in signed.cosigned.values()]
+        return max(found, default=None)
+
     def witnesses_and_quorum(self) -> tuple[list[VerifierKey], int]:
         """The keys of the witnesses, and how many of them must have cosigned."""
         return [witness.key for witness in self.settings.witnesses], self.settings.quorum

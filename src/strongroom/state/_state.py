@@ -19,6 +19,7 @@ from ..core.errors import IntegrityError, UsageError
 from ._assets import put_assets, read_assets, remove_asset
 from ._copy import copy_database
 from ._engine import Database, database_of, told
+from ._figures import Figures
 from ._leases import Leases
 from ._policy_sets import PolicySets
 from ._principals import Principals
@@ -64,10 +65,15 @@ class Transaction:
         self.leases = Leases(connection)
         self.policies = PolicySets(connection)
         self.survey = Survey(connection)
+        self.figures = Figures(connection)
 
     def assets(self, *names: str) -> dict[str, Asset]:
         """Those of these names that are on the list."""
         return {one.name: one for one in read_assets(self._connection, *names)}
+
+    def all_assets(self) -> list[Asset]:
+        """See `State.assets`."""
+        return read_assets(self._connection)
 
     def put_assets(self, assets: Sequence[Asset], *, replace: bool = False) -> int:
         """See `State.put_assets`."""

@@ -142,6 +142,12 @@ class Store:
         chosen = self._local.table(table.filter(table.kind == kind).order_by("time")).to_pylist()
         return [{**row, "document": json.loads(row["document"])} for row in chosen]
 
+    def last_finding(self, kind: str) -> int | None:
+        """When the newest row of one kind was written, in microseconds since 1970."""
+        table = self._open(self._local, self._findings, FINDINGS)
+        newest = self._local.table(table.filter(table.kind == kind).aggregate(time=table.time.max()))["time"][0].as_py()
+        return None if newest is None else round(newest.timestamp() * 1_000_000)
+
     # Care
 
     def info(self) -> dict[str, Any]:
