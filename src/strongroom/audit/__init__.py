@@ -11,6 +11,7 @@ from ._compare import ACCEPTS, RESTORES, check_releases, compare_state
 from ._difference import Comparison, Difference
 from ._leases import MISSING
 from ._ocsf import OCSF_VERSION, api_activity, stored_activity
+from ._recent import Recent, recent_releases
 from ._rows import NO_ROW, RowDigests, changes
 from ._subjects import PERSONAL, Subjects, entry_of, is_digest
 
@@ -26,6 +27,7 @@ __all__ = [
     "Comparison",
     "Difference",
     "Reader",
+    "Recent",
     "RowDigests",
     "Subjects",
     "api_activity",
@@ -35,5 +37,6 @@ __all__ = [
     "compare_state",
     "entry_of",
     "is_digest",
+    "recent_releases",
     "stored_activity",
 ]

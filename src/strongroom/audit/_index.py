@@ -15,7 +15,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Protocol
 from ._body import access_body, text_of, time_of
 from ._question import Question, name_of
 
-__all__ = ["Index", "Indexed"]
+__all__ = ["Index", "Indexed", "newest"]
 
 FORMAT = 1
 BATCH = 8192
@@ -93,7 +93,11 @@ class Index:
         tables = [sql for (sql,) in database.execute("SELECT sql FROM sqlite_master ORDER BY rowid")]
         if not tables:
             self._create(database)
-        elif tables != _SCHEMA:
+        return self.covers(database)
+
+    def covers(self, database: sqlite3.Connection) -> int:
+        """How many entries it covers. Raises _UnfitError."""
+        if [sql for (sql,) in database.execute("SELECT sql FROM sqlite_master ORDER BY rowid")] != _SCHEMA:
             raise _UnfitError
         rows = database.execute("SELECT format, origin, generation, size, root FROM about").fetchall()
         if len(rows) != 1:
@@ -123,6 +127,33 @@ class Index:
             with database:
                 database.executemany("INSERT INTO access VALUES (?, ?, ?, ?, ?)", rows)
                 database.execute("UPDATE about SET size = ?, root = ?", (end, self._reader.root_at(end)))
+
+
+def newest(path: Path, reader: Indexed, actions: Sequence[str], since: int, limit: int) -> tuple[int, list[int]]:
+    """Up to which entry an index covers the log, and the newest entries of these actions, oldest first.
+
+    It is read as it is, neither made nor extended: where it does not fit, it covers nothing.
+    """
+    index = Index(path, reader)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return 0, []
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            size = index.covers(database)
+            marks = ", ".join("?" * len(actions))
+            statement = (
+                f"SELECT entry FROM access WHERE action IN ({marks}) AND (time IS NULL OR time >= ?)"  # noqa: S608
+                f" AND entry < ? ORDER BY entry DESC LIMIT {limit}"
+            )
+            rows = database.execute(statement, [*map(_short, actions), since, size]).fetchall()
+            return size, sorted(number for (number,) in rows)
+    except (_UnfitError, sqlite3.Error, OSError):
+        return 0, []
+    finally:
+        os.close(descriptor)
 
 
 class _UnfitError(Exception):
