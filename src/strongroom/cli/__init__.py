@@ -26,6 +26,7 @@ from ._ledger_proofs import SPLIT as _SPLIT  # noqa: F401 - adds its commands to
 from ._options import SiteOption
 from ._output import print_error
 from ._policy import policy
+from ._posture import posture as _posture  # noqa: F401 - adds its command to `policy`
 from ._principal_keys import keys as _principal_keys  # noqa: F401 - adds its commands to `principal`
 from ._principals import grant, principal
 from ._serve import serve

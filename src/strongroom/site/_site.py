@@ -31,6 +31,7 @@ from ._configuration import Configuration, read_configuration, template
 if TYPE_CHECKING:
     from ..access import Access
     from ..audit import Subjects
+    from ..audit.posture import Posture
     from ..core.ports import Recorder
     from ..core.records import Entry
     from ..ledger import Home, RemoteRecorder, Sequencer
@@ -251,6 +252,15 @@ class Site:
             rows=RowDigests(self.subjects, self._key, create=True),
             decides=self.configuration.policy.mode != "off",
         )
+
+    def posture(self, time: int, *, scan: bool = False) -> tuple[Posture, int]:
+        """Which demands this site meets, measured now, and the exit code that says so; `scan` reads all the ledger."""
+        from ..audit.posture import exit_code_of, posture_of
+        from ._posture import read_facts
+
+        facts = read_facts(self, time, scan=scan)
+        posture = posture_of(facts, time, scanned=scan)
+        return posture, exit_code_of(facts, posture)
 
     def _own_recorder(self, passphrase: Callable[[Path], str], notify: Callable[[str], None]) -> Recorder:
         """Puts this site's own events on record, or tells that it has no ledger to do so."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from strongroom.audit.posture import Posture, Problem, Result
 from strongroom.core import records
 from strongroom.core.assets import Asset
 from strongroom.hunt import CampaignEvent, CycleEvent, FindingEvent
@@ -25,6 +26,9 @@ CONTRACTS: list[tuple[type[msgspec.Struct], str, str]] = [
     (records.Campaign, "hunt-1.json", "#/$defs/campaign"),
     (records.RelatedGroup, "hunt-1.json", "#/$defs/related_group"),
     (records.FlaggedAccount, "hunt-1.json", "#/$defs/flagged_account"),
+    (Posture, "posture-1.json", ""),
+    (Result, "posture-1.json", "#/$defs/claim"),
+    (Problem, "posture-1.json", "#/$defs/problem"),
     (CampaignEvent, "watch-1.json", "#/$defs/campaign_event"),
     (FindingEvent, "watch-1.json", "#/$defs/finding_event"),
     (CycleEvent, "watch-1.json", "#/$defs/cycle_event"),

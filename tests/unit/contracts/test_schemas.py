@@ -21,6 +21,7 @@ CONTRACTS = {
     "hunt-1.json",
     "ids-1.json",
     "ledger-entry-1.json",
+    "posture-1.json",
     "sealed-object-1.json",
     "site-1.json",
     "watch-1.json",

@@ -16,6 +16,7 @@ import pytest
 import typer
 
 import strongroom
+from strongroom.audit.posture import CLAIMS
 from strongroom.cli import INTERRUPTED, OUR_FAULT, app
 from strongroom.cli._hunt import FOUND
 from strongroom.core import errors
@@ -156,6 +157,17 @@ def test_every_attack_of_the_table_is_tried() -> None:
     for _, attack, named in rows:
         path, _, test = named.strip("`").partition("::")
         assert f"def {test}(" in (ROOT / path).read_text(), attack
+
+
+def test_every_claim_of_a_posture_has_its_row_and_no_other_has() -> None:
+    page = (DOCS / "zero-trust.md").read_text()
+    rows = [row for row in cells(page) if re.match(r"`(?:sp800-207|rand)/", row[0])]
+    assert [row[0].strip("`") for row in rows] == [claim.id for claim in CLAIMS]
+    for claim, row in zip(CLAIMS, rows, strict=True):
+        level = claim.id.split("/")[1]
+        assert row[1].startswith(level.upper() if claim.id.startswith("rand") else level.rpartition("-")[2])
+        assert row[2], claim.id
+    assert "strongroom policy posture" in page
 
 
 def test_every_schema_is_in_the_index_and_linked_from_another_page() -> None:
