@@ -159,7 +159,7 @@ class Home:
         """
         found = []
         for anchor in self.anchors():
-            for path in sorted(anchor.kept.glob("*.checkpoint"))[-1:]:
+            for path in sorted(anchor.kept.glob("[0-9]*.checkpoint"))[-1:]:
                 with contextlib.suppress(ValueError, OSError):
                     found.append((int(path.stem), int(path.stat().st_mtime)))
         witnesses = [witness.key for witness in self.settings.witnesses]

@@ -181,6 +181,24 @@ def test_a_checkpoint_that_left_protects_and_completes_the_verdict(kept: Home) -
     verdict.check("log")
 
 
+def test_what_left_is_told_without_asking_anybody(kept: Home) -> None:
+    if kept.settings.git:
+        shutil.rmtree(kept.settings.git)
+    for anchor in kept.anchors():
+        (anchor.kept / "x.checkpoint").write_text("")
+    left = kept.left()
+    assert left is not None
+    assert left[0] == 5
+
+
+def test_nothing_has_left_where_checkpoints_go_nowhere(tmp_path: Path) -> None:
+    home = make(tmp_path)
+    grow(home, 0, 5)
+    assert home.left() is None
+    home.settings = Settings(copy=str(tmp_path / "nowhere"), git=str(tmp_path / "nowhere"))
+    assert home.left() is None
+
+
 def test_a_rolled_back_log_is_incomplete(kept: Home) -> None:
     roll_back(kept)
     verdict, _ = verify(kept)
