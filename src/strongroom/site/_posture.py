@@ -207,7 +207,7 @@ def _hunts(site: Site, time: int) -> Hunts:
         days_since_last=None if last is None else max(0, time - last) // DAY_US,
         open=sum(
             row["document"].get("severity", ALERTS[0]) in ALERTS
-            and row["document"]["status"] != "dismissed"
+            and row["document"].get("status") != "dismissed"
             and (id not in dismissed or dismissed[id] < row["time"])
             for id, row in rows.items()
         ),

@@ -135,15 +135,21 @@ def channels_of(site: Site, time: int) -> Channels:
 
 
 def _is_encrypted(address: str) -> bool:
-    """git's `host:path` is ssh."""
-    return (urlsplit(address).scheme if "://" in address else "") in ENCRYPTED
+    """git's `host:path` is ssh; what is no address is not called encrypted."""
+    try:
+        return (urlsplit(address).scheme if "://" in address else "") in ENCRYPTED
+    except ValueError:
+        return False
 
 
 def _is_checked(url: str) -> bool:
     """A database on this machine's socket needs no TLS."""
-    parts = urlsplit(url)
-    asked = parse_qs(parts.query)
-    host = parts.hostname or asked.get("host", [""])[0]
+    try:
+        parts = urlsplit(url)
+        host, asked = parts.hostname, parse_qs(parts.query)
+    except ValueError:
+        return False
+    host = host or asked.get("host", [""])[0]
     return not host or host.startswith("/") or asked.get("sslmode", [""])[0] in CHECKED
 
 

@@ -93,6 +93,7 @@ CASES: list[tuple[str, str, dict[str, Any], str]] = [
     ("sp800-207/2.1-7/record", "ledger", {"exists": False}, "not met"),
     ("sp800-207/2.1-7/record", "ledger", {"places": 0}, "not met"),
     ("sp800-207/2.1-7/record", "ledger", {"left_hours_ago": None}, "not met"),
+    ("sp800-207/2.1-7/record", "ledger", {"left": 11}, "not met"),
     ("sp800-207/2.1-7/record", "ledger", {"left": 9, "left_hours_ago": 24}, "partly"),
     ("sp800-207/2.1-7/record", "ledger", {"left": 9, "left_hours_ago": 23}, "met"),
     ("sp800-207/2.1-7/findings", "hunts", {"open": 1}, "not met"),

@@ -137,7 +137,7 @@ CLAIMS = (
         "What happened is on record, and the record's checkpoints have left the machine.",
         ("ledger",),
         measures.left_the_machine,
-        "name a witness, a copy or a git remote under [ledger]: docs/ledger.md",
+        "name a witness, a copy or a git remote under [ledger]; where more left than is there: ledger verify",
     ),
     Claim(
         "sp800-207/2.1-7/findings",

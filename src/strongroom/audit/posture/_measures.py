@@ -167,6 +167,8 @@ def left_the_machine(ledger: Ledger) -> Measured:
         numbers["left_hours_ago"] = ledger.left_hours_ago
     if not ledger.exists or ledger.places == 0 or ledger.left_hours_ago is None:
         return "not met", numbers
+    if ledger.left > ledger.entries:  # the log was put back to an older state
+        return "not met", numbers
     fresh = ledger.left >= ledger.entries or ledger.left_hours_ago < FRESH_HOURS
     return ("met" if fresh else "partly"), numbers
 

@@ -9,7 +9,7 @@ import msgspec
 __all__ = ["Number", "Posture", "Problem", "Result", "State"]
 
 State = Literal["met", "partly", "not met", "not applicable", "not measured"]
-Number = int | float | bool | str
+Number = int | bool | str
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
