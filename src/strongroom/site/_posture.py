@@ -50,8 +50,11 @@ def read_facts(site: Site, time: int, *, scan: bool) -> Facts:
 
     folder = KeyFolder(site.vault_keys)
 
+    # Tried once: a database that does not answer would be waited for once for each part.
+    tried = _part(lambda: _in_state(site, lambda transaction: transaction.leases.seen_time()))
+
     def state(read: Callable[[Transaction], T]) -> T | Unread:
-        return _part(lambda: _in_state(site, read))
+        return tried if isinstance(tried, Unread) else _part(lambda: _in_state(site, read))
 
     return Facts(
         people=state(lambda transaction: _people(transaction, time)),

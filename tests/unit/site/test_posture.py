@@ -297,6 +297,52 @@ def test_a_database_elsewhere_must_be_checked(site: Site, url: str, plain: bool)
     assert (found.configured, found.plain) == (1, int(plain))
 
 
+def test_findings_are_open_until_they_are_dismissed(site: Site) -> None:
+    found = read(site).hunts
+    assert not isinstance(found, Unread)
+    assert (found.days_since_last, found.open) == (None, 0)
+
+    def row(kind: str, id: str, day: int, **document: Any) -> dict[str, Any]:
+        time = datetime.datetime.fromtimestamp((NOW + day * DAY) / 1e6, datetime.UTC)
+        return {"time": time, "hunt": "h", "kind": kind, "id": id, "subjects": [], "document": document}
+
+    site.store.append_findings(
+        [
+            row("verdict", "v1", -20),
+            row("verdict", "v2", -9),
+            row("campaign", "c1", -9, status="open"),
+            row("campaign", "c2", -9, status="dismissed"),
+            row("campaign", "c3", -9, status="open"),
+            row("dismissal", "c3", -8),
+            row("finding", "f1", -9, status="open", severity="critical"),
+            row("finding", "f2", -9, status="open", severity="low"),
+            row("finding", "f3", -9, status="open", severity="high"),
+            row("dismissal", "f3", -8),
+            row("finding", "f3", -7, status="open", severity="high"),
+        ]
+    )
+    found = read(site).hunts
+    assert not isinstance(found, Unread)
+    assert (found.days_since_last, found.open) == (9, 3)
+
+
+def test_a_database_that_does_not_answer_is_waited_for_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from strongroom.core.errors import StrongroomError
+    from strongroom.state import State
+
+    asked: list[object] = []
+
+    def refuse(place: object, **_: object) -> State:
+        asked.append(place)
+        raise StrongroomError("the state database does not answer")
+
+    site.close()
+    monkeypatch.setattr(State, "open", refuse)
+    facts = read(Site.open(site.path))
+    assert facts.people == facts.service == Unread("the state database does not answer", 6)
+    assert len(asked) == 1
+
+
 def test_a_site_without_a_ledger_measures_the_rest(tmp_path: Path) -> None:
     site = Site.create(tmp_path / "S")
     facts = read(site)
