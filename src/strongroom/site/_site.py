@@ -211,7 +211,10 @@ class Site:
 
                 check_tables(self)
             authorizer = self.access(passphrase=passphrase, notify=notify, recorder=recorder)
-        return dataclasses.replace(made, authorizer=authorizer, principal=self.local_principal, lease=lease)
+        uid = f"peer:uid-{os.getuid()}"
+        return dataclasses.replace(
+            made, authorizer=authorizer, principal=self.local_principal, credential=uid, lease=lease
+        )
 
     def access(
         self,
