@@ -23,6 +23,7 @@ from ._fetch import fetch
 from ._identified import REASONS, Identified, Method, NotIdentified, Reason
 from ._issuers import Issuer
 from ._key_sets import Fetch
+from ._shares import SHARE_PATTERN, SHARE_SECRET_BYTES, Share, join_shares, make_shares, new_credential_id, read_share
 from ._spiffe import SpiffeId, TrustBundles, verify_svid
 from ._ssh import APPROVAL, LOGIN, sign_message, verify_signature
 from ._ssh_key import SSH_KEY_TYPES, SshKey
@@ -35,6 +36,8 @@ __all__ = [
     "LOGIN",
     "MAX_LIVE_KEYS",
     "REASONS",
+    "SHARE_PATTERN",
+    "SHARE_SECRET_BYTES",
     "SSH_KEY_TYPES",
     "ApiKeys",
     "Fetch",
@@ -44,13 +47,18 @@ __all__ = [
     "NewApiKey",
     "NotIdentified",
     "Reason",
+    "Share",
     "SpiffeId",
     "SshKey",
     "Tokens",
     "TrustBundles",
     "fetch",
+    "join_shares",
     "make_api_key",
+    "make_shares",
+    "new_credential_id",
     "parse_api_key",
+    "read_share",
     "revoke_api_key",
     "rotate_api_key",
     "sign_message",
