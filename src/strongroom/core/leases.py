@@ -6,7 +6,18 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["LEASE_STATES", "MAX_PURPOSE_CHARACTERS", "ONCE", "Approval", "Grant", "Lease", "LeaseState"]
+__all__ = [
+    "BREAK_GLASS_STATES",
+    "LEASE_STATES",
+    "MAX_PURPOSE_CHARACTERS",
+    "ONCE",
+    "Approval",
+    "BreakGlass",
+    "BreakGlassState",
+    "Grant",
+    "Lease",
+    "LeaseState",
+]
 
 ONCE = frozenset({"ExportWeights"})
 """Actions whose leases are used up by one release."""
@@ -18,6 +29,13 @@ LEASE_STATES: dict[LeaseState, str] = {
     "active": "on record; keys may be released until it expires",
     "used": "on record; what it was for was released once, and is not again",
     "revoked": "nothing more is released",
+}
+BreakGlassState = Literal["issued", "locked", "used", "revoked"]
+BREAK_GLASS_STATES: dict[BreakGlassState, str] = {
+    "issued": "whoever gathers enough shares can ask with it",
+    "locked": "too many wrong shares in one day; an owner can unlock it",
+    "used": "a lease was made with it; it makes no other",
+    "revoked": "it makes no lease any more",
 }
 
 
@@ -62,6 +80,10 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger's entry that says so, -1 before."""
     request: str = ""
     """The digest of the request that took it, if it came over a wire: when it comes again, it is answered again."""
+    breakglass: str = ""
+    """The id of the break-glass credential that made it, where one did."""
+    not_before: int = 0
+    """Of such a lease: from when on it may be used; 0 until it is on record and announced."""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,3 +95,30 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     signature: str
     """An armoured SSH signature over the lease's canonical request."""
     given: int
+
+
+class BreakGlass(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a break-glass credential. Its secret is nowhere: shares of it are with their holders."""
+
+    id: str
+    digest: str
+    """`sha256:<hex>` over the secret and all that the credential permits: an edited one is opened by no shares."""
+    assets: list[str]
+    """Names, or `org/*`."""
+    shares: int
+    need: int
+    """How many shares give the secret back."""
+    delay: int
+    """Seconds from asking until the lease may be used."""
+    unannounced: bool
+    """Whether it may be used where nobody is told."""
+    issued: int
+    expires: int
+    by: str
+    state: BreakGlassState = "issued"
+    lease: str = ""
+    """The lease that was made with it last."""
+    wrong: int = 0
+    """How often wrong shares were given on `wrong_day`."""
+    wrong_day: int = 0
+    """In days since 1970, UTC."""

@@ -20,7 +20,7 @@ _CHANGE = update(leases).where(equal(_all.id))
 _ACTIVE = (
     select(leases)
     .where(equal(_all.principal, _all.action, _all.asset, _all.asset_digest, _all.purpose))
-    .where(_all.state == "active", _all.expires > bindparam("time"))
+    .where(_all.state == "active", _all.expires > bindparam("time"), _all.breakglass == "")
     .limit(1)
 )
 _OF_REQUEST = select(leases).where(equal(_all.principal, _all.request)).order_by(_all.changed.desc()).limit(1)
@@ -61,7 +61,7 @@ class Leases:
     def active(
         self, principal: str, action: str, asset: str, asset_digest: str, purpose: str, time_us: int
     ) -> Lease | None:
-        """A lease that covers this already, and has not expired."""
+        """A lease that covers this already, and has not expired. One made by breaking glass has to be named."""
         which = {
             "of_principal": principal,
             "of_action": action,
@@ -72,6 +72,11 @@ class Leases:
         }
         row = self._connection.execute(_ACTIVE, which).one_or_none()
         return None if row is None else record_of(row, Lease)
+
+    def by_break_glass(self, credential: str) -> list[Lease]:
+        """The leases that were made with a break-glass credential."""
+        rows = self._connection.execute(select(leases).where(leases.c.breakglass == credential))
+        return [record_of(row, Lease) for row in rows]
 
     def of_request(self, principal: str, request: str) -> Lease | None:
         """The newest lease that a request took."""

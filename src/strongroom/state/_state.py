@@ -17,6 +17,7 @@ from ..core.assets import Asset
 from ..core.clock import Clock, now
 from ..core.errors import IntegrityError, UsageError
 from ._assets import put_assets, read_assets, remove_asset
+from ._break_glass import BreakGlasses
 from ._copy import copy_database
 from ._engine import Database, database_of, told
 from ._figures import Figures
@@ -63,6 +64,7 @@ class Transaction:
         self._connection = connection
         self.principals = Principals(connection)
         self.leases = Leases(connection)
+        self.break_glass = BreakGlasses(connection)
         self.policies = PolicySets(connection)
         self.survey = Survey(connection)
         self.figures = Figures(connection)

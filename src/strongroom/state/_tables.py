@@ -31,6 +31,7 @@ __all__ = [
     "approvals",
     "asset_places",
     "assets",
+    "break_glass",
     "grants",
     "leases",
     "marks",
@@ -56,6 +57,7 @@ ASSET_NAME_CHARACTERS = 255
 PRINCIPAL_NAME_CHARACTERS = 255
 ID_CHARACTERS = 36
 ACTION_CHARACTERS = 32
+BREAK_GLASS_CHARACTERS = 8
 
 metadata = MetaData()
 
@@ -214,6 +216,8 @@ leases = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("entry", BigInteger, nullable=False),
     Column("request", String(71), nullable=False, index=True),
+    Column("breakglass", String(BREAK_GLASS_CHARACTERS), nullable=False, index=True),
+    Column("not_before", BigInteger, nullable=False),
     CheckConstraint("bytes >= 0", name="bytes_are_none_or_more"),
     CheckConstraint("state IN ('requested', 'pending', 'active', 'used', 'revoked')", name="state_is_known"),
 )
@@ -230,6 +234,27 @@ approvals = Table(
     UniqueConstraint("lease", "principal", name="one_approval_each"),
 )
 """One person's signed yes to one lease."""
+
+break_glass = Table(
+    "break_glass",
+    metadata,
+    Column("id", String(BREAK_GLASS_CHARACTERS), primary_key=True),
+    Column("digest", String(71), nullable=False),
+    Column("assets", JSON, nullable=False),
+    Column("shares", SmallInteger, nullable=False),
+    Column("need", SmallInteger, nullable=False),
+    Column("delay", Integer, nullable=False),
+    Column("unannounced", Boolean, nullable=False),
+    Column("issued", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("by", String(PRINCIPAL_NAME_CHARACTERS), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("lease", String(ID_CHARACTERS), nullable=False),
+    Column("wrong", Integer, nullable=False),
+    Column("wrong_day", Integer, nullable=False),
+    CheckConstraint("state IN ('issued', 'locked', 'used', 'revoked')", name="break_glass_state_is_known"),
+)
+"""Break-glass credentials; the columns are the fields of `core.leases.BreakGlass`. Never a secret or a share."""
 
 releases = Table(
     "releases",

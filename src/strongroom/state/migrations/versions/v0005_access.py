@@ -1,4 +1,5 @@
-"""Who may open what: principals, their keys, grants, leases, approvals, what was released, published policies."""
+"""Who may open what: principals, their keys, grants, leases, approvals, break-glass credentials, what was released,
+published policies."""
 
 from __future__ import annotations
 
@@ -62,6 +63,7 @@ def upgrade() -> None:
         sa.Column("by", sa.String(255), nullable=False),
     )
     _leases()
+    _break_glass()
     op.create_table(
         "releases",
         sa.Column("asset", sa.String(255), primary_key=True),
@@ -109,6 +111,8 @@ def _leases() -> None:
         sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("entry", sa.BigInteger, nullable=False),
         sa.Column("request", sa.String(71), nullable=False, index=True),
+        sa.Column("breakglass", sa.String(8), nullable=False, index=True),
+        sa.Column("not_before", sa.BigInteger, nullable=False),
         sa.CheckConstraint("bytes >= 0", name="bytes_are_none_or_more"),
         sa.CheckConstraint("state IN ('requested', 'pending', 'active', 'used', 'revoked')", name="state_is_known"),
     )
@@ -120,4 +124,25 @@ def _leases() -> None:
         sa.Column("signature", sa.Text, nullable=False),
         sa.Column("given", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("lease", "principal", name="one_approval_each"),
+    )
+
+
+def _break_glass() -> None:
+    op.create_table(
+        "break_glass",
+        sa.Column("id", sa.String(8), primary_key=True),
+        sa.Column("digest", sa.String(71), nullable=False),
+        sa.Column("assets", sa.JSON, nullable=False),
+        sa.Column("shares", sa.SmallInteger, nullable=False),
+        sa.Column("need", sa.SmallInteger, nullable=False),
+        sa.Column("delay", sa.Integer, nullable=False),
+        sa.Column("unannounced", sa.Boolean, nullable=False),
+        sa.Column("issued", sa.BigInteger, nullable=False),
+        sa.Column("expires", sa.BigInteger, nullable=False),
+        sa.Column("by", sa.String(255), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("lease", sa.String(36), nullable=False),
+        sa.Column("wrong", sa.Integer, nullable=False),
+        sa.Column("wrong_day", sa.Integer, nullable=False),
+        sa.CheckConstraint("state IN ('issued', 'locked', 'used', 'revoked')", name="break_glass_state_is_known"),
     )
