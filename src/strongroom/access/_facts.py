@@ -15,6 +15,7 @@ from ..core.principals import Principal, check_principal_name
 from ..core.records import AccessEvent
 from ..policy import Asked, Decision, Policies, Request
 from ..state import Transaction
+from ._glass import budget_of, covering, why_not_by_glass
 
 __all__ = [
     "CLOCK_SLACK_US",
@@ -23,7 +24,6 @@ __all__ = [
     "REQUEST_DAYS",
     "Approvals",
     "Wanted",
-    "budget_of",
     "check_request",
     "is_debited",
     "is_repeat",
@@ -100,7 +100,7 @@ def want(transaction: Transaction, event: AccessEvent, object: str, time: int) -
         event = msgspec.structs.replace(event, lease="")
     elif event.lease:
         lease = transaction.leases.get(event.lease)
-        unfit = _unfit(lease, event, time)
+        unfit = _unfit(lease, event, time) or (why_not_by_glass(transaction, lease, time) if lease else "")
         if unfit:
             lease = None  # another's, perhaps: nothing of it may colour the record
         elif lease is not None:
@@ -127,6 +127,7 @@ def judge(transaction: Transaction, policies: Policies, wanted: Wanted, approval
         granted=_granted(transaction, wanted.principal, event.action, event.asset, time),
         sealer=bool(wanted.object) and transaction.leases.sealer(wanted.object) == event.principal,
         leased=bool(event.lease),
+        breakglass=bool(event.lease and wanted.lease and wanted.lease.breakglass),
         approvals=_approvals(transaction, policies, wanted, approvals, time),
         share=_share(transaction, wanted, time),
         network=event.client_address,
@@ -137,11 +138,6 @@ def judge(transaction: Transaction, policies: Policies, wanted: Wanted, approval
 def refused(why: str) -> Decision:
     """A refusal that no policy decided. No name stands in `why`: it goes on record in plain."""
     return Decision(False, (), f"refused: {why}")
-
-
-def budget_of(asset: str) -> str:
-    """Under which name releases count: tags are of one asset."""
-    return asset.partition(":")[0]
 
 
 def is_debited(lease: Lease | None, time: int) -> bool:
@@ -218,9 +214,9 @@ def _asset(transaction: Transaction, name: str) -> Asset:
 
 def _granted(transaction: Transaction, principal: Principal, action: str, asset: str, time: int) -> bool:
     subjects = [principal.name, *(f"group:{group}" for group in principal.groups)]
-    covering = {asset, budget_of(asset), f"{asset.partition('/')[0]}/*"}
+    names = covering(asset)
     return any(
-        grant.action == action and grant.asset in covering and grant.given <= time < grant.expires
+        grant.action == action and grant.asset in names and grant.given <= time < grant.expires
         for grant in transaction.principals.grants(subjects)
     )
 

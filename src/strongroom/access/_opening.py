@@ -26,7 +26,8 @@ from ..core.ports import Recorder
 from ..core.records import AccessEvent, Entry
 from ..policy import Decision, Policies
 from ..state import State, Transaction
-from ._facts import RELEASES, Approvals, Wanted, budget_of, check_request, is_debited, judge, refused, want
+from ._facts import RELEASES, Approvals, Wanted, check_request, is_debited, judge, refused, want
+from ._glass import budget_of
 
 __all__ = ["OPENING_SECONDS", "Access", "PolicySource"]
 
@@ -207,6 +208,7 @@ def _next(wanted: Wanted, decision: Decision) -> str:
         "not known": f"an owner of the site can make you known: strongroom principal add {event.principal}",
         "the clock": "set it; if it is right, an owner says so: strongroom policy reset-clock",
         "no policy permits": "ask an owner of the site for a grant: strongroom grant add",
+        "break-glass": "see: strongroom breakglass list",
         "no policies": "docs/policy.md says how a site that was made before gets them, under 'Changing policies'",
     }
     found = [text for id, text in by_policy.items() if id in decision.policies]

@@ -14,6 +14,7 @@ from strongroom import __version__
 from strongroom.core.errors import StrongroomError, UsageError
 
 from ._assets import asset
+from ._break_glass import breakglass
 from ._demo import demo
 from ._export import export as _store_export  # noqa: F401 - adds its command to `store`
 from ._findings import explain, finding
@@ -83,6 +84,7 @@ app.add_typer(vault, name="vault")
 app.add_typer(principal, name="principal")
 app.add_typer(grant, name="grant")
 app.add_typer(lease, name="lease")
+app.add_typer(breakglass, name="breakglass")
 app.add_typer(policy, name="policy")
 app.add_typer(keyserver, name="keyserver")
 

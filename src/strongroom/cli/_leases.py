@@ -224,6 +224,8 @@ def _facts(lease: Lease, given: list[Approval]) -> list[tuple[str, object]]:
         ("what for", lease.purpose),
         ("how long", f"{lease.seconds / 3600:g} h"),
         *(("approved by", one.principal) for one in given),
+        *([("by breaking glass", lease.breakglass)] if lease.breakglass else []),
+        *([("not before", format_time(lease.not_before))] if lease.not_before else []),
         *([("until", format_time(lease.expires))] if lease.expires else []),
     ]
 
@@ -231,7 +233,14 @@ def _facts(lease: Lease, given: list[Approval]) -> list[tuple[str, object]]:
 def _told(lease: Lease, given: list[Approval]) -> dict[str, Any]:
     import msgspec
 
-    times = {"requested": format_time(lease.requested), "expires": format_time(lease.expires) if lease.expires else ""}
+    times = {
+        name: format_time(time) if time else ""
+        for name, time in (
+            ("requested", lease.requested),
+            ("expires", lease.expires),
+            ("not_before", lease.not_before),
+        )
+    }
     return {
         **msgspec.structs.asdict(lease),
         **times,

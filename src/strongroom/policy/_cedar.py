@@ -60,6 +60,7 @@ class Asked:
     granted: bool = False
     sealer: bool = False
     leased: bool = False
+    breakglass: bool = False
     approvals: int = 0
     share: int = 0
     """Percent of the asset's size."""
@@ -207,6 +208,7 @@ def _cedar_request(request: Request) -> dict[str, Any]:
         "granted": asked.granted,
         "sealer": asked.sealer,
         "leased": asked.leased,
+        "breakglass": asked.breakglass,
         "approvals": asked.approvals,
         "share": asked.share,
         "time": {"__extn": {"fn": "datetime", "arg": format_time(asked.time)}},

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.errors import UsageError
 from ..ledger import COSIGNATURE, Settings, VerifierKey, WitnessAddress, check_name
+from ._announce import BREAK_GLASS, read_announce
 from ._keyserver import KEYSERVER, IdentitySettings, KeyServerSettings, read_identity, read_keyserver
 from ._tables import check_keys, text_of
 
@@ -42,6 +43,7 @@ CONFIGURATION = {
     "policy.mode": "enforce (the default), shadow: decide and record, refuse nothing; off: anybody with the files may",
     "policy.host": "what stands behind the @ in the names of this machine's users; this machine's name without it",
     "policy.site": "the name that people who approve sign for; the ledger's origin without it",
+    **BREAK_GLASS,
     "vault.aws_kms": "a list of ARNs: the AWS KMS keys that may be asked to open sealed objects (extra `aws`)",
     "vault.pkcs11.module": "the library of a PKCS#11 token (extra `pkcs11`)",
     "vault.pkcs11.keys": "a list of pkcs11: URIs: the token's keys that may be asked to open sealed objects",
@@ -103,6 +105,8 @@ class Configuration:
     state: StateSettings = field(default_factory=StateSettings)
     ledger: Settings = field(default_factory=Settings)
     policy: PolicySettings = field(default_factory=PolicySettings)
+    announce: tuple[str, ...] = ()
+    """The program that tells people when glass is broken, and its arguments."""
     vault: VaultSettings = field(default_factory=VaultSettings)
     keyserver: KeyServerSettings = field(default_factory=KeyServerSettings)
     identity: IdentitySettings = field(default_factory=IdentitySettings)
@@ -131,6 +135,9 @@ def template(keep_text: bool, storage: str = "") -> str:
         'mode = "enforce"\n'
         f"host = {_quoted(host)}\n"
         '# site = "example.com/strongroom"\n\n'
+        "# Who is told when somebody breaks glass: a program, which gets one JSON object on stdin (docs/policy.md).\n"
+        "# [breakglass]\n"
+        '# announce = ["/usr/local/bin/page-owners", "--urgent"]\n\n'
         "# Where the ledger lies, and where its checkpoints go: what makes rewriting it detectable.\n"
         "[ledger]\n"
         f"{place}"
@@ -184,6 +191,7 @@ def read_configuration(text: bytes, path: Path) -> Configuration:
         state=_state(values.get("state", {}), where),
         ledger=_ledger(values.get("ledger", {}), where),
         policy=_policy(values.get("policy", {}), where),
+        announce=read_announce(values.get("breakglass", {}), where),
         vault=_vault(values.get("vault", {}), where),
         keyserver=read_keyserver(values.get("keyserver", {}), where),
         identity=read_identity(values.get("identity", {}), where),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..access import Access
     from ..audit import Subjects
     from ..audit.posture import Posture
+    from ..core.leases import Lease
     from ..core.ports import Recorder
     from ..core.records import Entry
     from ..ledger import Home, RemoteRecorder, Sequencer
@@ -264,6 +265,13 @@ class Site:
         facts = read_facts(self, time, scan=scan)
         posture = posture_of(facts, time, scanned=scan)
         return posture, exit_code_of(facts, posture)
+
+    def announcer(self) -> Callable[[Lease], None] | None:
+        """Tells those who must know that glass was broken; None where nobody is configured to."""
+        from ._announce import announce_lease
+
+        program = self.configuration.announce
+        return (lambda lease: announce_lease(program, self.name, lease)) if program else None
 
     def _own_recorder(self, passphrase: Callable[[Path], str], notify: Callable[[str], None]) -> Recorder:
         """Puts this site's own events on record, or tells that it has no ledger to do so."""

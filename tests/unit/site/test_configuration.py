@@ -51,12 +51,12 @@ def test_every_key_that_the_template_shows_is_known_and_can_be_set() -> None:
         *values,
         *(
             f"{part}.{key}"
-            for part in ("ledger", "policy", "state", "store", "vault", "keyserver", "identity")
+            for part in ("ledger", "policy", "breakglass", "state", "store", "vault", "keyserver", "identity")
             for key in values[part]
         ),
     }
     shown -= {"state", "store", "ledger", "policy", "ledger.witness", "vault", "vault.pkcs11", "keyserver", "identity"}
-    shown -= {"identity.issuer"}
+    shown -= {"identity.issuer", "breakglass"}
     shown |= {f"identity.issuer.{key}" for key in values["identity"]["issuer"][0]}
     more = {key for key in CONFIGURATION if key.startswith("identity.issuer.")}  # an example, not all that there is
     shown |= {f"ledger.witness.{key}" for key in values["ledger"]["witness"][0]}
@@ -185,3 +185,17 @@ def test_what_the_vault_cannot_use_is_told(text: str, named: str) -> None:
         read(text)
     assert named in f"{caught.value}"
     assert "1234" not in f"{caught.value}"
+
+
+def test_who_is_told_when_glass_is_broken_is_a_program_by_its_path() -> None:
+    assert read("").announce == ()
+    assert read("[breakglass]\nannounce = ['/usr/bin/notify', '--urgent', '']").announce == (
+        "/usr/bin/notify",
+        "--urgent",
+        "",
+    )
+    for wrong in ("'/usr/bin/notify'", "['notify']", "['/x', 1]", "['/x\\u0000']", f"{['/x'] * 33}"):
+        with pytest.raises(UsageError, match=r"breakglass\.announce"):
+            read(f"[breakglass]\nannounce = {wrong}".replace("'/x\\u0000'", '"/x\\u0000"'))
+    with pytest.raises(UsageError, match=r"unknown key 'breakglass\.notify'"):
+        read("[breakglass]\nnotify = ['/x']")
