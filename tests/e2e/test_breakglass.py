@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -136,7 +135,7 @@ def test_shares_that_do_not_do_are_told_by_number_or_refused_and_counted(desk: D
     typed.write_text(text[:-8] + ("A" if text[-8] != "A" else "B") + text[-7:])
     failed = desk.run(*USE, *shares(files[0], "typed"), code=3)
     assert "share 2 is mistyped" in failed
-    assert text[40:60] not in failed
+    assert text.splitlines()[-1][20:40] not in failed
     desk.run(*USE, *shares(files[0], "none"), code=3)
     assert desk.json("breakglass", "list")[1]["wrong"] == 0, "what was only mistyped does not count"
     forged = make_shares(id, bytes(32), shares=2, need=2, random=bytes)[1]
@@ -200,7 +199,7 @@ def test_a_member_issues_revokes_and_unlocks_nothing_and_a_stranger_uses_nothing
     bob = as_member(desk, monkeypatch)
     for words in (("issue", "--assets", ASSET, "--out", "more"), ("revoke", id)):
         assert "no policy permits Administer" in desk.run("breakglass", *words, code=4)
-    assert os.listdir(desk.path / "more") == [], "nothing is left of shares whose credential was not made"  # noqa: PTH208
+    assert not any((desk.path / "more").iterdir()), "nothing is left of shares whose credential was not made"
     with sqlite3.connect(desk.path / "S/state.db") as direct:
         direct.execute("UPDATE break_glass SET state = 'locked'")
     assert "no policy permits Administer" in desk.run("breakglass", "unlock", id, code=4)

@@ -217,10 +217,7 @@ def _written(folder: Path, shares: list[Share]) -> Iterator[list[Path]]:
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             made.append(file)
             with os.fdopen(descriptor, "w") as written:
-                written.write(
-                    f"# Share {share.number} of the Strongroom break-glass credential {share.credential};"
-                    f" {share.need} open. Keep it on paper or in a safe.\n{share.text()}\n"
-                )
+                written.write(_paper(share))
                 written.flush()
                 os.fsync(written.fileno())
         yield files
@@ -230,6 +227,13 @@ def _written(folder: Path, shares: list[Share]) -> Iterator[list[Path]]:
         if isinstance(error, OSError):
             raise StrongroomError(f"the shares cannot be written: {error.strerror}", where=str(folder)) from error
         raise
+
+
+def _paper(share: Share) -> str:
+    return (
+        f"# Share {share.number} of Strongroom's break-glass credential {share.credential}.\n"
+        f"# {share.need} shares open it. Keep this one on paper or in a safe.\n{share.text()}\n"
+    )
 
 
 def _read(path: Path) -> Share:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -168,6 +169,27 @@ def test_it_is_used_once_and_by_whoever_asked(room: Room) -> None:
     edit(room, state="issued")
     assert "the credential is used" in refused(room), "although its row says otherwise"
     assert "is not as it was made" in room.refused(lease=lease.id)
+
+
+def test_of_many_who_race_with_one_credential_one_has_a_lease(room: Room) -> None:
+    issue(room)
+    barrier, outcomes = threading.Barrier(4), list[str]()
+
+    def race(who: str) -> None:
+        barrier.wait()
+        try:
+            outcomes.append(use(room, who).id)
+        except RefusedError as error:
+            outcomes.append(error.message)
+
+    threads = [threading.Thread(target=race, args=(who,)) for who in (BOB, EVE, BOB, EVE)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    made = [one for one in room.change(lambda t: t.leases.all()) if one.not_before]
+    assert [one.id for one in made] == [one for one in outcomes if one.startswith("lse_")] == [credential(room).lease]
+    assert len(outcomes) == 4
 
 
 def test_it_is_for_its_assets_and_its_time(room: Room) -> None:
