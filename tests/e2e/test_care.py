@@ -430,3 +430,15 @@ def test_the_tables_of_logs_are_backed_up_when_asked_for(care: Care) -> None:
     assert care.json("site", "backup", "B", "--store")["left_out"] == ["run"]
     care.run("site", "restore", "B", "R")
     care.run("store", "info", "--site", "R")
+
+
+def test_a_backup_without_its_ledger_is_not_restored(care: Care) -> None:
+    """Whoever edits a backup takes away what it would be compared with, and does the digests anew."""
+    care.run("site", "backup", "B")
+    manifest = json.loads((care.path / "B/backup.json").read_text())
+    gone = ("ledger/", "keys/ledger.key", "keys/writer.token")
+    manifest["files"] = [one for one in manifest["files"] if not one["path"].startswith(gone)]
+    (care.path / "B/backup.json").write_text(json.dumps(manifest))
+    for more in ([], ["--ledger", "S"]):
+        assert "the backup's ledger is not in it" in care.run("site", "restore", "B", "R", *more, code=5)
+        assert not (care.path / "R").exists()

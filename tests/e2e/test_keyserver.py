@@ -239,7 +239,7 @@ def test_commands_and_programs_go_through_it(desk: Desk) -> None:
         desk.command("grant", "add", desk.me, "OpenWeights", ASSET, "--for", "1d")
         named = f"strongroom://local/{ASSET}"
         assert desk.json("vault", "info", named, **environment)["name"] == ASSET
-        checked = desk.json("vault", "check", named, "--purpose", "a check", **environment)
+        checked = desk.json("vault", "check", named, **environment, STRONGROOM_PURPOSE="a check")
         assert checked["checked"] == "every segment"
         told = desk.command("vault", "unseal", named, "-o", "out", "--purpose", "a copy", code=4, **environment)
         assert "the signed yes of two other people" in told

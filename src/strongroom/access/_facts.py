@@ -153,9 +153,12 @@ def is_repeat(lease: Lease, event: AccessEvent, time: int) -> bool:
     """Whether this very request took the lease before: what it was answered then, it may be answered again."""
     if not event.request_digest or lease.request != event.request_digest:
         return False
-    return lease.state == "pending" or (
-        lease.state in ("active", "used") and lease.changed <= time < lease.changed + REPEAT_SECONDS * 1_000_000
-    )
+    if lease.state == "pending":
+        return True
+    ends = lease.changed + REPEAT_SECONDS * 1_000_000
+    if lease.state == "active":
+        ends = min(ends, lease.expires)
+    return lease.state in ("active", "used") and lease.changed <= time < ends
 
 
 def why_over(lease: Lease, time: int) -> str:

@@ -182,7 +182,8 @@ class Access:
 
 def _told(wanted: Wanted, decision: Decision) -> AccessEvent:
     """The event as it goes on record. Policies' ids are bounded: no set of them can make a record impossible."""
-    reason = "; ".join(part for part in (wanted.event.reason, decision.reason) if part)
+    left = MAX_REASON_CHARACTERS - len(decision.reason) - 2  # what was decided is never cut for what was asked
+    reason = "; ".join(part for part in (wanted.event.reason[: max(left, 0)], decision.reason) if part)
     return msgspec.structs.replace(
         wanted.event,
         outcome="allowed" if decision.allowed else "refused",

@@ -69,8 +69,11 @@ def door_of(
 
     Raises InputError, UsageError.
     """
+    from strongroom.site import named_use
     from strongroom.vault import Door, KeyFiles, Keys, PrivateKey, PublicKey, harden_process
 
+    own_purpose, own_lease = named_use()
+    purpose, lease = purpose or own_purpose, lease or own_lease
     check_purpose(purpose)
     if lease:
         check_id(lease)

@@ -5,12 +5,13 @@ Nothing is sent twice by itself: what a server did whose answer was lost is for 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,8 @@ from .errors import InputError, IntegrityError, RefusedError, StrongroomError, U
 __all__ = ["ANSWER_SECONDS", "Caller", "NoAnswer", "TryAgain", "over_tls", "over_unix_socket"]
 
 ANSWER_SECONDS = 60.0
+WHOLE_SECONDS = 180.0
+"""For all of a call: a server that sends a byte now and then is given up too."""
 IDLE_SECONDS = 10.0
 """A connection is not used again after this long: less than the 15 seconds that our server keeps it."""
 MAX_ANSWER_BYTES = 8 << 20
@@ -84,9 +87,10 @@ class Caller:
         try:
             if self._connection is None:
                 self._connection = self._connect()
-            self._connection.request(method, path, body, dict(self._headers()))
-            answer = self._connection.getresponse()
-            data = answer.read(self._limit + 1)
+            with _ending(self._connection):
+                self._connection.request(method, path, body, dict(self._headers()))
+                answer = self._connection.getresponse()
+                data = answer.read(self._limit + 1)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             why = error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
@@ -96,6 +100,23 @@ class Caller:
             raise IntegrityError(f"{self._what} answered more than {self._limit:,} bytes", where=self._where)
         self._answered = time.monotonic()
         return answer.status, data
+
+
+@contextlib.contextmanager
+def _ending(connection: http.client.HTTPConnection) -> Iterator[None]:
+    """Ends the connection after WHOLE_SECONDS: each read has a bound of its own, and there may be many."""
+
+    def end() -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(WHOLE_SECONDS, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def over_unix_socket(path: Path) -> Connect:

@@ -68,7 +68,7 @@ def key_app(
 
     async def serve(request: Request, act: Callable[[Asker, Request, bytes], Any]) -> Any:
         with bounds.identifying():
-            asker = await run_in_threadpool(identify, request)  # 1
+            asker = await bounds.checked(request, identify)  # 1
         async with bounds.turn(asker.principal, _length(request)):  # 2
             body = await read_body(request, MAX_REQUEST_BYTES)  # 3
             try:
@@ -92,6 +92,11 @@ def key_app(
                 answering("places", lambda asker, request, body: service.places(request.path_params["asset"])),
             ),
             posted("release", ReleaseRequest, service.release),
+            Route(
+                "/v1/object",
+                answering("object", lambda asker, request, body: service.new_object(asker)),
+                methods=["POST"],
+            ),
             posted("permit", PermitRequest, service.permit),
             posted("sign", SignRequest, service.sign),
             posted("note", NoteRequest, service.note),

@@ -6,13 +6,16 @@ is told to come again, and that is not on record: nobody fills the ledger with r
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+
 from ..core.errors import StrongroomError
+from ._identify import Asker
 
 __all__ = ["BURST", "MAX_OF_ONE", "MAX_TURNS", "PER_SECOND", "Bounds", "Busy"]
 
@@ -22,8 +25,10 @@ MAX_OF_ONE = 256
 """Of one principal."""
 MAX_IDENTIFYING = 64
 """Requests whose credential is being checked, at once."""
-MAX_LARGE = 2
-"""Requests of more than `LARGE_BYTES` that are in memory at once."""
+MAX_CHECKING = 8
+"""Threads in which credentials are checked: an issuer that does not answer holds up those who wait for it alone."""
+MAX_LARGE = 4
+"""Requests of more than `LARGE_BYTES` that are in memory at once, each of another principal."""
 LARGE_BYTES = 1 << 20
 PER_SECOND, BURST = 50.0, 500.0
 """Requests of one principal: on average, and at once after a pause."""
@@ -50,7 +55,8 @@ class Bounds:
         self._turns: Counter[str] = Counter()
         self._identifying = 0
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._large = asyncio.Semaphore(MAX_LARGE)
+        self._large: set[str] = set()
+        self._checking = CapacityLimiter(MAX_CHECKING)
 
     @property
     def serving(self) -> int:
@@ -68,6 +74,11 @@ class Bounds:
         finally:
             self._identifying -= 1
 
+    async def checked(self, request: Request, identify: Callable[[Request], Asker]) -> Asker:
+        """Who asks, found out in a thread. Who shows nothing that could need an issuer waits for none."""
+        limiter = self._checking if "authorization" in request.headers else None
+        return await to_thread.run_sync(identify, request, limiter=limiter)
+
     @contextlib.asynccontextmanager
     async def turn(self, principal: str, length: int | None) -> AsyncIterator[None]:
         """While somebody is served; `length`: of the body, where it was said. Raises Busy."""
@@ -75,14 +86,23 @@ class Bounds:
             raise Busy
         self._turns[principal] += 1
         try:
-            async with contextlib.AsyncExitStack() as stack:
-                if length is None or length > LARGE_BYTES:
-                    await stack.enter_async_context(self._large)
+            with self._reading(principal) if length is None or length > LARGE_BYTES else contextlib.nullcontext():
                 yield
         finally:
             self._turns[principal] -= 1
             if not self._turns[principal]:
                 del self._turns[principal]
+
+    @contextlib.contextmanager
+    def _reading(self, principal: str) -> Iterator[None]:
+        """While a large request is in memory. Raises Busy: whoever sends slowly keeps nobody else waiting."""
+        if principal in self._large or len(self._large) >= MAX_LARGE:
+            raise Busy
+        self._large.add(principal)
+        try:
+            yield
+        finally:
+            self._large.discard(principal)
 
     def refused(self, principal: str) -> None:
         """Somebody's request was refused, and that is on record."""

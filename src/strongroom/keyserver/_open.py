@@ -44,7 +44,7 @@ class KeyServer:
         folder = KeyFolder(site.vault_keys, passphrase)
         folder.unlock()
         door = site.door(passphrase=passphrase, notify=notify, recorder=site.held_recorder(sequencer), folder=folder)
-        self._service = KeyService(site.name, door, folder, site.state)
+        self._service = KeyService(site.name, door, folder, site.state, site.sketch_key)
         self._identify = Identify(
             user=site.user,
             principal=self._principal,

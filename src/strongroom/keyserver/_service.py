@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hmac
 import re
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..access import budget_of
 from ..core.errors import InputError, IntegrityError, RefusedError
-from ..core.ids import check_asset_name
+from ..core.ids import check_asset_name, check_id
 from ..state import State
 from ..vault import (
     EPHEMERAL_KIND,
@@ -17,6 +19,7 @@ from ..vault import (
     KeyFolder,
     Manifest,
     NoteRequest,
+    ObjectAnswer,
     PermitRequest,
     PlacesAnswer,
     PublicKey,
@@ -38,16 +41,21 @@ __all__ = ["RELEASED", "KeyService"]
 RELEASED = ("OpenWeights", "ExportWeights")
 """What keys are released for; of a dataset, `OpenWeights` is `ReadDataset`. All else is done where the site is."""
 MAX_CLAIMED_BYTES = (1 << 53) - 1
+EPHEMERAL_BYTES = 1184 + 32
+"""ML-KEM-768's public key and X25519's."""
 _HEX = re.compile(r"[0-9a-f]{32}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HERE = "the request's manifest"
 
 
 class KeyService:
     """One site's. Threads may share it."""
 
-    def __init__(self, site: str, door: Door, folder: KeyFolder, state: State) -> None:
-        """`site` is its name; `door` is its own, of which every asker gets one in their name."""
+    def __init__(self, site: str, door: Door, folder: KeyFolder, state: State, secret: bytes) -> None:
+        """`site` is its name; `door` is its own, of which every asker gets one in their name; `secret` vouches for ids
+        that were given."""
         self._site, self._door, self._folder, self._state = site, door, folder, state
+        self._secret = hmac.digest(secret, b"strongroom.object-id/1", "sha256")
 
     def describe(self, asker: Asker) -> SiteAnswer:
         """What a door has to know of the site."""
@@ -80,6 +88,10 @@ class KeyService:
             raise RefusedError(f"no keys are released for {request.action[:40]}", next=f"ask for {RELEASED[0]}")
         if not _HEX.fullmatch(request.id):
             raise InputError("the request's id is none", next="send 32 hexadecimal digits, other ones each time")
+        if request.lease:
+            check_id(request.lease)
+        if len(request.key) != EPHEMERAL_BYTES:
+            raise InputError(f"an ephemeral key has {EPHEMERAL_BYTES:,} bytes", next="make one of MLKEM768-X25519")
         ephemeral = PublicKey(EPHEMERAL_KIND, request.key, "ephemeral")
         ephemeral.wrap(bytes(32), b"tried before anything is debited")
         signed = read_bundle(request.bundle, self._folder.signers, _HERE)
@@ -97,18 +109,29 @@ class KeyService:
 
     def permit(self, asker: Asker, request: PermitRequest) -> None:
         """Whether something may be sealed, on record. Raises RefusedError, InputError, StrongroomError."""
-        if request.object and not _HEX.fullmatch(request.object):
-            raise InputError("the object's id is none", next="send 32 hexadecimal digits")
-        if request.object:
+        if request.object:  # who is permitted to seal it is its sealer from then on
+            given = _HEX.fullmatch(request.object) and self._object(asker, bytes.fromhex(request.object[:16]))
+            if given != request.object:
+                raise InputError("the object's id was not given to who asks", next="ask for one, and send that")
             self._check_sealer(asker, request.object, unknown=True)
+        if request.digest and not _DIGEST.fullmatch(request.digest):
+            raise InputError("the digest is none", next="send sha256: and 64 hexadecimal digits")
         self._of(asker, request.purpose).permit(
             "Seal",
             request.asset,
             length=min(max(request.length, 0), MAX_CLAIMED_BYTES),
             digest=request.digest,
-            reason=request.reason,
+            reason="begins an object" if request.object else "adds to an object",
             object=request.object,
         )
+
+    def new_object(self, asker: Asker) -> ObjectAnswer:
+        """An id for what the asker begins. Nobody can choose it, so nobody claims what was sealed elsewhere."""
+        return ObjectAnswer(object=self._object(asker, secrets.token_bytes(8)))
+
+    def _object(self, asker: Asker, random: bytes) -> str:
+        """64 random bits, and 64 that vouch for them and for whom they were given to."""
+        return (random + hmac.digest(self._secret, random + asker.principal.encode(), "sha256")[:8]).hex()
 
     def sign(self, asker: Asker, request: SignRequest) -> SignAnswer:
         """The site's signature over what the asker sealed, as the next version. Raises RefusedError, IntegrityError."""

@@ -7,6 +7,8 @@ looked at whenever somebody connects, and a file that cannot be read leaves what
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +37,7 @@ class Certificates:
         self.context = self._context() if self._settings.listen else None
         self._bundles, self._read = self._identity.bundles(self._root), _stamp(self._authorities)
         self._loaded = _stamp(self._own)
+        self._told: tuple[_Stamp, _Stamp] | None = None
         if self.context is not None:
             self._ask_for(self.context)
             self.context.sni_callback = lambda *_: self._refresh()
@@ -59,6 +62,10 @@ class Certificates:
         return context
 
     def _load(self, context: ssl.SSLContext) -> None:
+        """Raises OSError, also for what is no file: a pipe would be waited for."""
+        for path in self._own:
+            if not path.is_file():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         context.load_cert_chain(self._own[0], self._own[1] if len(self._own) > 1 else None)
 
     def _ask_for(self, context: ssl.SSLContext) -> None:
@@ -77,8 +84,11 @@ class Certificates:
                 self._load(self.context)
                 self._loaded = loaded
         except (StrongroomError, OSError, ValueError) as error:
-            with contextlib.suppress(Exception):
-                self._notify(f"certificates stay as they were read before: {error}")
+            now = (_stamp(self._authorities), _stamp(self._own))
+            if now != self._told:  # once for each state of the files, however often somebody connects
+                self._told = now
+                with contextlib.suppress(Exception):
+                    self._notify(f"certificates stay as they were read before: {error}")
 
 
 def _stamp(paths: list[Path]) -> _Stamp:

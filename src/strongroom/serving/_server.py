@@ -5,14 +5,18 @@ Over a Unix socket the kernel says which user connected (SO_PEERCRED); the scope
 process id may be used again by another process, so nothing is authorised by it. Over TLS the scope has the
 certificates that the client proved to have the key of (`client_chain`).
 
-Bounds: connections at once, seconds of a TLS handshake, bytes and seconds of a request's head, idle seconds, seconds of
-shutting down. Bodies are for the apps to bound, since they know what they expect.
+Bounds: connections at once, of all and of one peer; seconds of a TLS handshake; bytes and seconds of a request's head;
+idle seconds; seconds in which a client reads nothing of its answer; seconds of shutting down. A request that comes
+before the last one was answered ends the connection: nobody needs that, and answers would be kept for whoever does not
+read them. Bodies are for the apps to bound, since they know what they expect.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import resource
 import signal
 import socket
 import ssl
@@ -32,6 +36,7 @@ from ._sockets import BACKLOG, bind_tcp, unix_listener, url_of
 
 __all__ = ["Server", "client_chain", "peer_uid", "run"]
 
+log = logging.getLogger("strongroom.serving")
 LIMIT_CONCURRENCY = 256
 """Connections, and requests, at once; whoever comes above is answered with 503."""
 KEEP_ALIVE_SECONDS = 15
@@ -39,6 +44,12 @@ KEEP_ALIVE_SECONDS = 15
 HEAD_SECONDS = 10.0
 """How long the head of a request may take, from the connection or from its first byte."""
 HANDSHAKE_SECONDS = 10.0
+WRITE_SECONDS = 30.0
+"""How long an answer may wait for a client that does not read."""
+OF_ONE_PEER = 0.75
+"""The share of all connections that one user or address may have."""
+ODD_SECONDS = 60.0
+"""How often a failure of the event loop is told, such as that there are no descriptors left."""
 MAX_HEAD_BYTES = 65_536
 SHUTDOWN_SECONDS = 10
 _UCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid
@@ -178,6 +189,7 @@ class Server:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a line for each odd request of a stranger
         self._server = _Uvicorn(config, self._tls, lambda: self._tell(ready))
         try:
             self._server.run(sockets)
@@ -195,11 +207,13 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None, listening: Callable[[], None]) -> None:
         super().__init__(config)
         self._tls, self._listening = tls, listening
+        self._quiet_until = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listens itself: uvicorn knows no bound for a handshake, and one TLS for all sockets."""
         await super().startup(sockets=[])
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._odd)
         for one in sockets or []:
             tls = self._tls if one.family != socket.AF_UNIX else None
             waits = HANDSHAKE_SECONDS if tls else None
@@ -208,6 +222,13 @@ class _Uvicorn(uvicorn.Server):
             )
             self.servers.append(made)
         self._listening()
+
+    def _odd(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Told seldom: what strangers bring about must not fill the log."""
+        if loop.time() < self._quiet_until:
+            return
+        self._quiet_until = loop.time() + ODD_SECONDS
+        log.warning("the server: %s", context.get("exception") or context.get("message"))
 
     def _protocol(self) -> asyncio.Protocol:
         made: Any = self.config.http_protocol_class
@@ -229,6 +250,12 @@ class _Uvicorn(uvicorn.Server):
                 signal.signal(number, handler)
 
 
+def _most_connections(limit: int) -> int:
+    """Twice what is served at once, as far as half of the descriptors go."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(2 * limit, descriptors // 2 if descriptors > 0 else 2 * limit)
+
+
 def _bounded_protocol(head_seconds: float) -> type[_Protocol]:
     return type("_BoundedProtocol", (_Protocol,), {"head_seconds": head_seconds})
 
@@ -241,12 +268,37 @@ class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.client = _peer(transport) or self.client
+        self._writing: asyncio.TimerHandle | None = None
+        if self._is_one_too_many():
+            transport.abort()
         self._shown = _shown(transport)
         self._timer: asyncio.TimerHandle | None = None
         self._unread = 0
         self._expect_head()
 
+    def _is_one_too_many(self) -> bool:
+        """Beyond what is answered with 503: connections cost a descriptor each, whether or not they ask anything."""
+        most = _most_connections(self.limit_concurrency or LIMIT_CONCURRENCY)
+        peer = (self.client or ("",))[0]
+        own = sum((getattr(one, "client", None) or ("",))[0] == peer for one in self.connections)
+        return len(self.connections) > most or own > max(1, int(most * OF_ONE_PEER))
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._writing is None:
+            self._writing = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read()
+
+    def _read(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._read()
         self._head_came()
         super().connection_lost(exc)
 
@@ -265,6 +317,11 @@ class _Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_came()
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+            return
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ._care import accept_rows, back_up, compare_site, restore
 from ._configuration import CONFIGURATION, Configuration
 from ._doctor import Problem, examine
-from ._doors import CLIENT_CONFIGURATION, named_service, own_door, service_door
+from ._doors import CLIENT_CONFIGURATION, named_service, named_use, own_door, service_door
 from ._site import ENVIRONMENT, OWN_WRITER, Site
 from ._temporary import temporary_site
 
@@ -28,6 +28,7 @@ __all__ = [
     "compare_site",
     "examine",
     "named_service",
+    "named_use",
     "own_door",
     "restore",
     "service_door",

@@ -23,7 +23,7 @@ from ._site import Site
 if TYPE_CHECKING:
     from ..vault import Door, ServiceDoor
 
-__all__ = ["CLIENT_CONFIGURATION", "named_service", "own_door", "service_door"]
+__all__ = ["CLIENT_CONFIGURATION", "named_service", "named_use", "own_door", "service_door"]
 
 CLIENT_CONFIGURATION = {
     "version": "1: the version of this file",
@@ -67,7 +67,7 @@ def own_door(host: str = "") -> Door:
     Raises InputError where neither is set, UsageError where both are.
     """
     service, site = host or named_service(), Site.named(None)
-    purpose, lease = (os.environ.get(name, "") for name in ("STRONGROOM_PURPOSE", "STRONGROOM_LEASE"))
+    purpose, lease = named_use()
     if service:
         return service_door(service, notify=_tell, purpose=purpose, lease=lease)
     if site is None:
@@ -84,6 +84,11 @@ def named_service() -> str:
     if service and Site.named(None):
         raise UsageError("both STRONGROOM_SITE and STRONGROOM_KEYSERVER are set", next="unset one")
     return service
+
+
+def named_use() -> tuple[str, str]:
+    """What for, and under which lease, where no option says so."""
+    return os.environ.get("STRONGROOM_PURPOSE", ""), os.environ.get("STRONGROOM_LEASE", "")
 
 
 def service_door(host: str, *, notify: Callable[[str], None], purpose: str = "", lease: str = "") -> ServiceDoor:

@@ -80,6 +80,12 @@ def restore(
             if site.ledger.exists:
                 _restore_ledger(site, result, ledger, checkpoint, passphrase, notify, progress)
                 _settle(site, result, passphrase, notify, progress)
+            elif manifest.origin or ledger is not None or checkpoint is not None:
+                raise IntegrityError(
+                    "the backup's ledger is not in it, so nothing can be compared with it",
+                    where=str(backup),
+                    next="use another backup",
+                )
             else:
                 result.revoked = _revoke(site)
         finally:

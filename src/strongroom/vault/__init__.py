@@ -31,6 +31,7 @@ from ._unseal import check_place, unseal
 from ._wire import (
     EPHEMERAL_KIND,
     NoteRequest,
+    ObjectAnswer,
     PermitRequest,
     PlacesAnswer,
     ReleaseAnswer,
@@ -59,6 +60,7 @@ __all__ = [
     "Kind",
     "Manifest",
     "NoteRequest",
+    "ObjectAnswer",
     "PermitRequest",
     "Pkcs11",
     "Pkcs11Recipient",

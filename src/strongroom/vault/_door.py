@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import pwd
+import secrets
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -113,6 +114,7 @@ class Door:
         `object` is the sealed object's id. Raises RefusedError, or what the recorder raises; then no key may be used.
         """
         time = self.clock()
+        reason = "".join(one if one.isprintable() else "?" for one in reason[:MAX_REASON_CHARACTERS])
         event = AccessEvent(
             id=new_id("evt", time),
             time=format_time(time),
@@ -121,8 +123,8 @@ class Door:
             asset=asset,
             asset_digest=digest,
             outcome="allowed",
-            reason=reason[:MAX_REASON_CHARACTERS],
-            lease=self.lease,
+            reason=reason,
+            lease=self.lease if self.authorizer is not None else "",  # nobody looks whether it is one
             purpose=self.purpose,
             credential=self.credential,
             client_address=self.client_address,
@@ -137,6 +139,10 @@ class Door:
             return
         body = msgspec.to_builtins(event)
         self.recorder.append(Entry(type="strongroom.access/1", time=event.time, writer="strongroom", body=body))
+
+    def new_object(self) -> str:
+        """The id of an object that is begun: 32 hexadecimal digits. Raises StrongroomError."""
+        return secrets.token_hex(16)
 
     def release(self, signed: Signed, root: Path, *, action: str, reason: str) -> list[Secret]:
         """The object keys of the object at `root`: steps 4 to 6 of opening (`_object`), each before the next.

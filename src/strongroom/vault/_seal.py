@@ -8,7 +8,6 @@ process alone; each time that sealing is continued there is a new one, wrapped f
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +91,7 @@ def seal(
             object, keys = "", []
         try:
             if not done:
-                object = secrets.token_hex(16)
+                object = door.new_object()
                 work.note({"object": object})
             length = sum(source.size for source in sources)
             asset, reason = name or f"sealed/{object}", reason_of(recipients)

@@ -31,6 +31,7 @@ from ._signed import Signed, read_bundle
 from ._wire import (
     EPHEMERAL_KIND,
     NoteRequest,
+    ObjectAnswer,
     PermitRequest,
     PlacesAnswer,
     ReleaseAnswer,
@@ -95,9 +96,13 @@ class ServiceDoor(Door):
             raise InputError(
                 f"no sealed object of {asset} is found on this machine",
                 where=tried[:500],
-                next=f"list it on the site: strongroom asset add {asset} --place file:///DIRECTORY",
+                next=f"list it on the site: strongroom asset add {asset} --at file:///DIRECTORY",
             )
         return found
+
+    def new_object(self) -> str:
+        """See `Door`."""
+        return self._ask("POST", "/v1/object", None, ObjectAnswer).object
 
     def release(self, signed: Signed, root: Path, *, action: str, reason: str) -> list[Secret]:
         """See `Door`; the service takes the steps. A lost answer is asked for again, under the same id."""
@@ -129,14 +134,12 @@ class ServiceDoor(Door):
     def permit(
         self, action: str, asset: str, *, length: int, digest: str = "", reason: str = "", object: str = ""
     ) -> None:
-        """See `Door`."""
+        """See `Door`; what goes on record as the reason the service says itself."""
         if action != "Seal":
             raise UsageError(
                 f"through a key service nobody asks for {action}", where=asset, next="do it where the site is"
             )
-        asked = PermitRequest(
-            asset=asset, object=object, length=length, digest=digest, reason=reason, purpose=self.purpose
-        )
+        asked = PermitRequest(asset=asset, object=object, length=length, digest=digest, purpose=self.purpose)
         self._ask("POST", "/v1/permit", asked, dict[str, str])
 
     def need_signer(self) -> PublicKey:

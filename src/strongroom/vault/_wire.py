@@ -3,6 +3,7 @@
     GET  /v1/site            -> SiteAnswer       whose manifests are believed, for whom is sealed
     GET  /v1/places/<asset>  -> PlacesAnswer     where an asset's sealed objects lie
     POST /v1/release         -> ReleaseAnswer    the keys of an object, for one ephemeral key
+    POST /v1/object          -> ObjectAnswer     the id of an object that is begun
     POST /v1/permit          -> {}               may this be sealed
     POST /v1/sign            -> SignAnswer       a manifest, signed as its next version
     POST /v1/note            -> {}               that version is in its place
@@ -24,6 +25,7 @@ __all__ = [
     "EPHEMERAL_KIND",
     "RELEASE",
     "NoteRequest",
+    "ObjectAnswer",
     "PermitRequest",
     "PlacesAnswer",
     "ReleaseAnswer",
@@ -81,15 +83,20 @@ class ReleaseAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     keys: list[bytes]
 
 
+class ObjectAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An id that nothing else has. The service makes it: whoever could choose it could choose another object's."""
+
+    object: str
+
+
 class PermitRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Asks whether something may be sealed, before it is."""
 
     asset: str
     object: str
-    """The object's id, where it is new; empty where a file is added to one."""
+    """The object's id, where it is new, as `/v1/object` gave it; empty where a file is added to one."""
     length: int
     digest: str = ""
-    reason: str = ""
     purpose: str = ""
 
 

@@ -89,7 +89,7 @@ class SealedWriter:
         check_segment_length(segment_length)
         check_out(out, replace=replace)
         self._door, self._replace, self._segment = door, replace, segment_length
-        self._name, self._object = name, secrets.token_hex(16)
+        self._name, self._object = name, door.new_object()
         self._recipients = list(to) or list(door.recipients)
         check_recipients(self._recipients)
         door.need_signer()

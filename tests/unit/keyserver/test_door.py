@@ -364,24 +364,6 @@ def test_who_is_refused_too_often_waits_and_others_do_not() -> None:
     asyncio.run(nagging())
 
 
-def test_large_bodies_take_turns() -> None:
-    async def large() -> int:
-        bounds, most, here = Bounds(), 0, 0
-
-        async def one() -> None:
-            nonlocal most, here
-            async with bounds.turn("eve", None):
-                here += 1
-                most = max(most, here)
-                await asyncio.sleep(0.01)
-                here -= 1
-
-        await asyncio.gather(*(one() for _ in range(10)))
-        return most
-
-    assert asyncio.run(large()) == bounds_module.MAX_LARGE
-
-
 def test_who_is_refused_again_and_again_does_not_fill_the_ledger(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     from strongroom.core.assets import Asset
 

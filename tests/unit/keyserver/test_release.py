@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import secrets
 from collections.abc import Iterator
@@ -214,13 +215,57 @@ def test_what_is_released_is_for_the_ephemeral_key_and_this_request_alone(room: 
     assert base64.b64encode(secret) not in raw
 
 
-@pytest.mark.parametrize("bad", [b"", b"short", bytes(1216), b"\xff" * 1216], ids=["none", "short", "zeros", "ones"])
+@pytest.mark.parametrize(
+    "bad", [b"", b"short", bytes(1216), b"\xff" * 1216, bytes(1215)], ids=["none", "short", "zeros", "ones", "less"]
+)
 def test_an_ephemeral_key_that_is_none_uses_up_no_lease(room: Room, bad: bytes) -> None:
     lease = requested(room)
     with pytest.raises((InputError, StrongroomError)):
         ask(room, msgspec.structs.replace(request(room, ephemeral(), action="ExportWeights", lease=lease), key=bad))
     assert [one.state for one in room.leases()] == ["requested"]
     assert room.had(room.me) == 0
+
+
+def test_nobody_becomes_the_sealer_of_what_was_sealed_without_one(room: Room) -> None:
+    """Sealed with policies off, it has no sealer; a member names it as an object of their own that they begin."""
+    object = read_bundle(bundle_of(room), room.own_door().trusted, "").manifest.object
+    room.change(lambda t: t.leases.forget_sealer(object))
+    text = add_api_key(room, "mallory@acme")
+    door = room.door({"Authorization": f"Bearer {text}"}, purpose="x")
+    with pytest.raises(InputError, match="was not given to who asks"):
+        door.permit("Seal", "mallory/mine", length=0, object=object)
+    with pytest.raises(RefusedError, match="no policy permits ExportWeights"):
+        room.open(door, action="ExportWeights")
+
+
+def bundle_of(room: Room) -> bytes:
+    return (room.folder / "m" / "model.sig").read_bytes()
+
+
+def test_what_is_asked_never_takes_what_was_decided_off_the_record(room: Room) -> None:
+    own = room.own_door()
+    own.permit("Seal", "acme/x", length=0, reason="x" * 5000 + "\x1b[31m")
+    reason = room.recorded()[-1]["reason"]
+    assert reason.endswith("whoever works here may protect what they make")
+    assert len(reason) <= 1000
+    assert reason.isprintable()
+
+
+def test_where_nobody_decides_no_lease_is_on_record(room: Room) -> None:
+    off = dataclasses.replace(room.own_door(), authorizer=None, recorder=room.site.held_recorder(room.sequencer))
+    dataclasses.replace(off, lease="Alice Liddell").permit("OpenWeights", "acme/x", length=0)
+    assert "lease" not in room.recorded()[-1]
+    with pytest.raises(RefusedError, match="is not an id"):
+        ask(room, request(room, ephemeral(), lease="Alice Liddell"))
+
+
+def test_a_lease_that_is_over_answers_nothing_again(room: Room) -> None:
+    asked = request(room, ephemeral())
+    ask(room, asked)
+    (lease,) = room.leases()
+    room.change(lambda t: t.leases.put(msgspec.structs.replace(lease, expires=lease.changed + 1)))
+    ask(room, asked)
+    assert len(room.leases()) == 2, "a new one, debited anew"
 
 
 def test_a_manifest_that_the_site_did_not_sign_opens_nothing(room: Room) -> None:

@@ -54,7 +54,7 @@ def test_a_program_writes_an_object_and_the_site_signs_it(room: Room) -> None:
     assert signed.signer.key == room.site.door().signer.key  # type: ignore[union-attr]
     assert room.acts() == [("Seal", "allowed")] * 2
     begun, done = room.recorded()
-    assert begun["reason"].startswith("sealed to site")
+    assert begun["reason"].startswith("begins an object; permitted")
     assert done["reason"].startswith("signs what was sealed to site")
     assert done["asset_digest"] == signed.manifest.root_digest
     assert done["bytes"] == 2 * len(WEIGHTS)
@@ -90,8 +90,10 @@ def test_nothing_is_signed_over_what_another_sealed(room: Room) -> None:
     manifest = read_manifest(room.folder / "m", eve.trusted).manifest
     with pytest.raises(RefusedError, match="what one sealed oneself"):
         eve.sign(manifest, at_least=2)
-    with pytest.raises(RefusedError, match="what one sealed oneself"):
+    with pytest.raises(InputError, match="was not given to who asks"):
         eve.permit("Seal", ASSET, length=0, object=manifest.object)
+    with pytest.raises(InputError, match="was not given to who asks"):
+        eve.permit("Seal", "acme/eve", length=0, object=room.door().new_object())  # somebody else's
     own = dataclasses.replace(manifest, name="acme/eve") if dataclasses.is_dataclass(manifest) else manifest
     with pytest.raises(RefusedError, match="what one sealed oneself"):
         eve.sign(msgspec.structs.replace(own, name="acme/eve", object=HEX), at_least=1)  # never begun
@@ -167,14 +169,14 @@ def test_recipients_are_changed_where_the_keys_are(room: Room) -> None:
 
 
 @pytest.mark.parametrize("object", ["x", HEX.upper(), HEX + "0"])
-def test_an_object_s_id_must_be_one(room: Room, object: str) -> None:
-    with pytest.raises(InputError, match="id is none"):
+def test_an_object_s_id_is_one_that_was_given(room: Room, object: str) -> None:
+    with pytest.raises(InputError, match="was not given to who asks"):
         room.door().permit("Seal", "acme/x", length=0, object=object)
 
 
 @pytest.mark.parametrize("length", [-1, 1 << 70])
 def test_a_length_is_what_is_claimed_and_never_breaks_the_record(room: Room, length: int) -> None:
-    asked = PermitRequest(asset="acme/x", object=HEX, length=0)
+    asked = PermitRequest(asset="acme/x", object=room.door().new_object(), length=0)
     body = msgspec.json.encode(asked).replace(b'"length":0', b'"length":%d' % length)
     status, _ = room.raw("POST", "/v1/permit", body)
     assert status in (200, 400)
