@@ -142,7 +142,7 @@ EDITS = {
         "DELETE FROM leases WHERE id = :used", "lease", "not in the table"),
     "a lease that nobody asked for": (
         "INSERT INTO leases SELECT replace(id, 'lse_01', 'lse_02'), principal, action, asset, asset_digest, purpose,"
-        " requested, seconds, state, expires, changed, opened, attempt, bytes, entry, request FROM leases"
+        " requested, seconds, state, expires, changed, opened, attempt, bytes, entry, request, breakglass, not_before FROM leases"
         " WHERE state = 'active'", "lease", "no entry"),
     "a lease of another principal": (
         "UPDATE leases SET principal = 'bob@acme' WHERE state = 'active'", "lease", "another principal"),
