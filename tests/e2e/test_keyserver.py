@@ -132,7 +132,7 @@ class Desk:
         try:
             yield made
         finally:
-            made.stop(signal.SIGKILL)
+            made.stop()  # what is committed is published then, for those who read the log
 
     def recorded(self) -> list[tuple[str, str]]:
         answers = self.json("ledger", "ask", ASSET)["answers"]
