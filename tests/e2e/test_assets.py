@@ -13,7 +13,7 @@ from strongroom.cli._asset_files import MAX_FILE_BYTES
 from strongroom.site import Site
 from strongroom.store import ACCESS_EVENTS, Store
 
-from .test_cli import run
+from ..command import run
 
 FULL = ("--kind", "dataset", "--classification", "crown", "--size", "1.5TiB", "--digest", "sha256:" + "0f" * 32)
 LLAMA = {"name": "acme/llama", "places": ["s3://weights/llama/"]}
@@ -30,7 +30,7 @@ def listed(cwd: Path) -> Any:
     return json.loads(run("asset", "list", "--json", "--site", "site", cwd=cwd, code=0).stdout)
 
 
-def failed(*words: object, cwd: Path, code: int, stdin: bytes | None = None) -> dict[str, str]:
+def failed(*words: object, cwd: Path, code: int, stdin: bytes = b"") -> dict[str, str]:
     done = run(*words, "--json", "--site", "site", cwd=cwd, code=code, stdin=stdin)
     assert done.stdout == b""
     error: dict[str, str] = json.loads(done.stderr)["error"]

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from strongroom.core.records import Finding, Verdict
 from strongroom.store import Store
+
+from ..command import CODE, process, run
 
 TOPICS = (
     "sourdough bread",
@@ -35,22 +39,6 @@ EXCHANGES = 90
 """Of each account. Which shingles are kept depends on the site's key, and with 45 exchanges one key in twenty left out
 a member, one in a hundred found nothing."""
 TEMPLATE = "You are a careful expert. Read the task below and answer it in full detail. Task: {} End of the task."
-
-
-def run(*words: object, cwd: Path, code: int, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    environment = {k: v for k, v in os.environ.items() if k != "STRONGROOM_SITE"} | {"TMPDIR": str(cwd)}
-    command = [sys.executable, "-c", "import sys; from strongroom.cli import main; sys.exit(main())"]
-    done = subprocess.run(
-        [*command, *map(str, words)],
-        cwd=cwd,
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == code, (done.returncode, done.stderr.decode()[-2000:], done.stdout.decode()[-500:])
-    return done
 
 
 def write_log(path: Path, *, campaign: int, honest: int = 60, seed: int = 1, exchanges: int = EXCHANGES) -> list[str]:
@@ -79,9 +67,28 @@ def write_log(path: Path, *, campaign: int, honest: int = 60, seed: int = 1, exc
     return names
 
 
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a log that holds a campaign of 20, a site, and the verdict of a hunt in it."""
+    folder = tmp_path_factory.mktemp("campaign")
+    write_log(folder / "a.jsonl", campaign=20)
+    run("init", "site", "--yes", cwd=folder, code=0)
+    done = run("hunt", "a.jsonl", "--site", "site", "--json", cwd=folder, code=1)
+    (folder / "verdict.json").write_bytes(done.stdout)
+    return folder
+
+
+@pytest.fixture
+def found(campaign: Path, tmp_path: Path) -> dict[str, Any]:
+    """The verdict; all of the directory is in `tmp_path`, for a test that goes on from there."""
+    shutil.copytree(campaign, tmp_path, dirs_exist_ok=True)
+    verdict: dict[str, Any] = json.loads((tmp_path / "verdict.json").read_bytes())
+    return verdict
+
+
 def test_nothing_found_exits_0_and_explains_the_silence(tmp_path: Path) -> None:
     write_log(tmp_path / "a.jsonl", campaign=0)
-    done = run("hunt", "a.jsonl", cwd=tmp_path, code=0)
+    done = process("hunt", "a.jsonl", cwd=tmp_path, code=0)
     text = done.stdout.decode()
     assert text.startswith("No campaign was found.")
     assert "What could not be seen" in text
@@ -91,7 +98,7 @@ def test_nothing_found_exits_0_and_explains_the_silence(tmp_path: Path) -> None:
 
 def test_a_campaign_exits_1_with_a_verdict_report_and_csv(tmp_path: Path) -> None:
     names = write_log(tmp_path / "a.jsonl", campaign=20, exchanges=2 * EXCHANGES)
-    done = run("hunt", "a.jsonl", "--json", "--report", "r.html", "--csv", "c.csv", cwd=tmp_path, code=1)
+    done = process("hunt", "a.jsonl", "--json", "--report", "r.html", "--csv", "c.csv", cwd=tmp_path, code=1)
     verdict = msgspec.json.decode(done.stdout, type=Verdict)
     (campaign,) = verdict.campaigns
     assert set(campaign.accounts) <= set(names)
@@ -105,30 +112,24 @@ def test_a_campaign_exits_1_with_a_verdict_report_and_csv(tmp_path: Path) -> Non
     assert (tmp_path / "c.csv").read_text().count("camp_") >= len(campaign.accounts)
 
 
-def test_a_site_keeps_rows_findings_and_verdict(tmp_path: Path) -> None:
-    write_log(tmp_path / "a.jsonl", campaign=20)
-    run("init", "site", "--yes", cwd=tmp_path, code=0)
-    first = json.loads(run("hunt", "a.jsonl", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
+def test_a_site_keeps_rows_findings_and_verdict(found: dict[str, Any], tmp_path: Path) -> None:
     again = json.loads(run("--site", "site", "hunt", "a.jsonl", "--json", cwd=tmp_path, code=1).stdout)
-    assert again["exchanges"] == first["exchanges"], "the same file twice adds nothing"
-    assert again["campaigns"][0]["id"] == first["campaigns"][0]["id"]
+    assert again["exchanges"] == found["exchanges"], "the same file twice adds nothing"
+    assert again["campaigns"][0]["id"] == found["campaigns"][0]["id"]
     assert again["campaigns"][0]["status"] == "known"
     without_logs = json.loads(run("hunt", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
-    assert without_logs["campaigns"][0]["accounts"] == first["campaigns"][0]["accounts"]
+    assert without_logs["campaigns"][0]["accounts"] == found["campaigns"][0]["accounts"]
     listed = json.loads(run("finding", "list", "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
-    assert [row["id"] for row in listed] == [first["campaigns"][0]["id"]]
+    assert [row["id"] for row in listed] == [found["campaigns"][0]["id"]]
     findings = Store(tmp_path / "site" / "store").findings("finding")
     assert len(findings) == 3, "each hunt has its finding"
     for row in findings:
         finding = msgspec.convert(row["document"], Finding)
-        assert finding.subjects == first["campaigns"][0]["accounts"]
-        assert finding.id == row["id"] != first["campaigns"][0]["id"]
+        assert finding.subjects == found["campaigns"][0]["accounts"]
+        assert finding.id == row["id"] != found["campaigns"][0]["id"]
 
 
-def test_explain_says_why_and_why_not(tmp_path: Path) -> None:
-    write_log(tmp_path / "a.jsonl", campaign=20)
-    run("init", "site", "--yes", cwd=tmp_path, code=0)
-    found = json.loads(run("hunt", "a.jsonl", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
+def test_explain_says_why_and_why_not(found: dict[str, Any], tmp_path: Path) -> None:
     members = found["campaigns"][0]["accounts"]
     member = json.loads(run("explain", members[0], "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
     assert sorted(member["campaign"]) == sorted(members)
@@ -140,11 +141,8 @@ def test_explain_says_why_and_why_not(tmp_path: Path) -> None:
     run("explain", "nobody", "--site", "site", cwd=tmp_path, code=3)
 
 
-def test_a_dismissed_campaign_is_silent_until_there_is_more(tmp_path: Path) -> None:
-    write_log(tmp_path / "a.jsonl", campaign=20)
-    run("init", "site", "--yes", cwd=tmp_path, code=0)
-    first = json.loads(run("hunt", "a.jsonl", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
-    identifier = first["campaigns"][0]["id"]
+def test_a_dismissed_campaign_is_silent_until_there_is_more(found: dict[str, Any], tmp_path: Path) -> None:
+    identifier = found["campaigns"][0]["id"]
     run("finding", "dismiss", identifier, "--site", "site", cwd=tmp_path, code=2)
     run("finding", "dismiss", identifier, "--reason", " ", "--site", "site", cwd=tmp_path, code=2)
     run("finding", "dismiss", identifier, "--reason", "our own test", "--site", "site", cwd=tmp_path, code=0)
@@ -173,7 +171,7 @@ def test_stdin_csv_and_a_mapping(tmp_path: Path) -> None:
         *(f'2026-11-01T00:{i:02d}:00Z,u{i % 3},"How do I, today, bake bread number {i}?"' for i in range(30)),
     ]
     mapping = ["--map", "time=when", "--map", "account=who", "--map", "prompt=asked"]
-    done = run("hunt", "-", *mapping, "--json", cwd=tmp_path, code=0, stdin="\n".join(rows).encode())
+    done = process("hunt", "-", *mapping, "--json", cwd=tmp_path, code=0, stdin="\n".join(rows).encode())
     verdict = json.loads(done.stdout)
     assert (verdict["exchanges"], verdict["accounts"]) == (30, 3)
 
@@ -233,15 +231,13 @@ def test_bad_records_are_counted_and_their_places_written(tmp_path: Path) -> Non
     assert secret not in (tmp_path / "rejects.jsonl").read_text() + done.stderr.decode()
 
 
-def test_texts_are_kept_only_where_the_site_says_so(tmp_path: Path) -> None:
-    write_log(tmp_path / "a.jsonl", campaign=20)
-    for name, options in (("sketches", []), ("texts", ["--keep-text"])):
-        run("init", name, "--yes", *options, cwd=tmp_path, code=0)
-        done = run("hunt", "a.jsonl", "--site", name, "--json", cwd=tmp_path, code=1)
-        everything = b"".join(path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file())
-        assert (b"careful expert" in done.stdout) == bool(options)
-        if not options:
-            assert b"careful expert" not in everything
+def test_texts_are_kept_only_where_the_site_says_so(campaign: Path, tmp_path: Path) -> None:
+    everything = b"".join(path.read_bytes() for path in (campaign / "site").rglob("*") if path.is_file())
+    assert b"careful expert" in (campaign / "a.jsonl").read_bytes()
+    assert b"careful expert" not in everything + (campaign / "verdict.json").read_bytes()
+    run("init", "texts", "--yes", "--keep-text", cwd=tmp_path, code=0)
+    done = run("hunt", campaign / "a.jsonl", "--site", "texts", "--json", cwd=tmp_path, code=1)
+    assert b"careful expert" in done.stdout
 
 
 def test_help_is_there_for_every_command(tmp_path: Path) -> None:
@@ -255,7 +251,7 @@ def test_help_is_there_for_every_command(tmp_path: Path) -> None:
         ["finding", "dismiss"],
         ["store", "prune"],
     ):
-        assert b"Usage" in run(*words, "--help", cwd=tmp_path, code=0).stdout
+        assert b"Usage" in process(*words, "--help", cwd=tmp_path, code=0).stdout
 
 
 def test_an_output_never_replaces_a_log_a_pipe_or_another_output(tmp_path: Path) -> None:
@@ -296,11 +292,8 @@ def test_evidence_comes_from_the_window_that_was_searched(tmp_path: Path) -> Non
     assert (campaign["first_seen"], campaign["last_seen"]) == (min(own), max(own))
 
 
-def test_a_revived_campaign_is_no_longer_listed_as_dismissed(tmp_path: Path) -> None:
-    write_log(tmp_path / "a.jsonl", campaign=20)
-    run("init", "site", "--yes", cwd=tmp_path, code=0)
-    first = json.loads(run("hunt", "a.jsonl", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
-    identifier = first["campaigns"][0]["id"]
+def test_a_revived_campaign_is_no_longer_listed_as_dismissed(found: dict[str, Any], tmp_path: Path) -> None:
+    identifier = found["campaigns"][0]["id"]
     run("finding", "dismiss", identifier, "--reason", "ours", "--site", "site", cwd=tmp_path, code=0)
     (row,) = json.loads(run("finding", "list", "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
     assert row["status"] == "dismissed"
@@ -343,13 +336,13 @@ def test_credentials_in_addresses_and_prompts_in_wrong_fields_reach_no_output(tm
 def test_a_file_name_that_is_no_utf_8_is_read_like_others(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     write_log(tmp_path / "logs" / os.fsdecode(b"caf\xe9.jsonl"), campaign=0, honest=25)
-    verdict = json.loads(run("hunt", "logs", "--json", cwd=tmp_path, code=0).stdout)
+    verdict = json.loads(process("hunt", "logs", "--json", cwd=tmp_path, code=0).stdout)
     assert verdict["exchanges"] == 25 * EXCHANGES
 
 
 def test_a_full_disk_behind_stdout_is_told(tmp_path: Path) -> None:
     write_log(tmp_path / "a.jsonl", campaign=0, honest=25)
-    command = [sys.executable, "-c", "import sys; from strongroom.cli import main; sys.exit(main())", "hunt", "a.jsonl"]
+    command = [sys.executable, "-c", CODE, "hunt", "a.jsonl"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     for more in ([], ["--json"]):
         with Path("/dev/full").open("w") as full:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,9 @@ from strongroom.core.errors import StrongroomError
 from strongroom.simulate import CloudPlan, SnapshotShared, StolenKey, simulate_cloud_lines
 from strongroom.store import ACCESS_EVENTS, Store
 
+from ..command import CODE, run
 from ..unit.audit.ocsf_1_8 import problems
-from .test_cli import run
-from .test_interruption import CODE, start, until
+from .test_interruption import start, until
 from .test_intrusion import ANN, event, honest, write
 
 SAME = (
@@ -74,17 +75,14 @@ def test_what_was_exported_is_read_again_as_what_it_was(tmp_path: Path) -> None:
     assert kinds[0] == kinds[1]
 
 
-def test_only_what_lies_in_the_window_is_written(tmp_path: Path) -> None:
-    write(tmp_path / "a.json", honest())
-    hunted(tmp_path, "a.json", "site", code=0)
-    found = exported(tmp_path, "--since", "2026-11-01T00:10:00Z", "--until", "2026-11-01T00:12:00Z")
+def test_only_what_lies_in_the_window_is_written(site: Path) -> None:
+    found = exported(site, "--since", "2026-11-01T00:10:00Z", "--until", "2026-11-01T00:12:00Z")
     assert sorted(one["metadata"]["original_event_uid"] for one in found) == ["e10", "e11"]
-    assert exported(tmp_path, "--since", "2027-01-01") == []
+    assert exported(site, "--since", "2027-01-01") == []
 
 
-def test_a_file_is_written_whole_and_packed_as_its_name_says(tmp_path: Path) -> None:
-    write(tmp_path / "a.json", honest())
-    hunted(tmp_path, "a.json", "site", code=0)
+def test_a_file_is_written_whole_and_packed_as_its_name_says(site: Path, tmp_path: Path) -> None:
+    shutil.copytree(site, tmp_path, dirs_exist_ok=True)
     plain = run("store", "export", "--site", "site", cwd=tmp_path, code=0).stdout
     for name in ("o.jsonl", "o.jsonl.gz", "o.jsonl.zst"):
         (tmp_path / name).write_text("older")

@@ -16,7 +16,8 @@ import pytest
 from strongroom.site import Site
 from strongroom.store import Store
 
-CODE = "import sys; from strongroom.cli import main; sys.exit(main())"
+from ..command import CODE
+
 RECORDS = 60_000
 
 

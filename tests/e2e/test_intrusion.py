@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .test_cli import run
+from ..command import process, run
 
 FOREIGN = "999999999999"
 ANN = {"type": "IAMUser", "arn": "arn:aws:iam::123456789012:user/ann", "accountId": "123456789012", "userName": "ann"}
@@ -61,7 +62,7 @@ def write(path: Path, records: list[dict[str, Any]]) -> None:
 
 def test_an_honest_day_exits_0_and_says_what_was_examined(tmp_path: Path) -> None:
     write(tmp_path / "a.json", honest())
-    done = run("hunt", "a.json", cwd=tmp_path, code=0)
+    done = process("hunt", "a.json", cwd=tmp_path, code=0)
     text = done.stdout.decode()
     assert text.startswith("No intrusion was found.")
     assert "50 access events of 1 principal" in text
@@ -88,11 +89,20 @@ def test_a_shared_snapshot_is_one_finding_everywhere(tmp_path: Path) -> None:
     assert "Before anything is done" in text
 
 
-def test_a_site_knows_a_finding_again_and_can_dismiss_it(tmp_path: Path) -> None:
-    write(tmp_path / "a.json", [*honest(), *theft()])
-    run("init", "site", "--yes", cwd=tmp_path, code=0)
-    first = json.loads(run("hunt", "a.json", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
-    identifier = first["findings"][0]["id"]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a log that holds a theft, a site, and the verdict of a hunt in it."""
+    folder = tmp_path_factory.mktemp("intrusion")
+    write(folder / "a.json", [*honest(), *theft()])
+    run("init", "site", "--yes", cwd=folder, code=0)
+    done = run("hunt", "a.json", "--site", "site", "--json", cwd=folder, code=1)
+    (folder / "verdict.json").write_bytes(done.stdout)
+    return folder
+
+
+def test_a_site_knows_a_finding_again_and_can_dismiss_it(site: Path, tmp_path: Path) -> None:
+    shutil.copytree(site, tmp_path, dirs_exist_ok=True)
+    identifier = json.loads((tmp_path / "verdict.json").read_bytes())["findings"][0]["id"]
     again = json.loads(run("hunt", "--site", "site", "--json", cwd=tmp_path, code=1).stdout)
     assert [(one["id"], one["status"]) for one in again["findings"]] == [(identifier, "known")]
     listed = json.loads(run("finding", "list", "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
@@ -106,16 +116,13 @@ def test_a_site_knows_a_finding_again_and_can_dismiss_it(tmp_path: Path) -> None
     assert [(one["id"], one["status"]) for one in louder["findings"]] == [(identifier, "known")]
 
 
-def test_explain_tells_of_a_principal_what_it_did(tmp_path: Path) -> None:
-    write(tmp_path / "a.json", [*honest(), *theft()])
-    run("init", "site", "--yes", cwd=tmp_path, code=0)
-    run("hunt", "a.json", "--site", "site", cwd=tmp_path, code=1)
-    told = json.loads(run("explain", ANN["arn"], "--site", "site", "--json", cwd=tmp_path, code=0).stdout)
+def test_explain_tells_of_a_principal_what_it_did(site: Path) -> None:
+    told = json.loads(run("explain", ANN["arn"], "--site", "site", "--json", cwd=site, code=0).stdout)
     assert (told["events"], told["credentials"], told["addresses"]) == (52, ["AKIAEXAMPLE"], ["203.0.113.7"])
     assert len(told["findings"]) == 1
     assert {use["action"]: use["allowed"] for use in told["actions"]}["ec2:DescribeInstances"] == 17
-    assert "exfiltration" in run("explain", ANN["arn"], "--site", "site", cwd=tmp_path, code=0).stdout.decode()
-    run("explain", "arn:aws:iam::1:user/nobody", "--site", "site", cwd=tmp_path, code=3)
+    assert "exfiltration" in run("explain", ANN["arn"], "--site", "site", cwd=site, code=0).stdout.decode()
+    run("explain", "arn:aws:iam::1:user/nobody", "--site", "site", cwd=site, code=3)
 
 
 HOSTILE = "\x1b[31mann\n<script>alert(1)</script>\u202e=cmd|' /C calc'!A0"
