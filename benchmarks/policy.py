@@ -39,7 +39,7 @@ from strongroom.site import Site, service_door
 from strongroom.vault import find_sources, open_object, seal
 
 HERE = Path(__file__).parent
-POLICIES, GROUPS, ORGANIZATIONS = 100, 200, 89
+POLICIES, GROUPS, ORGANIZATIONS = 100, 200, 88
 REQUESTS, NAIVE, RELEASES, ROUNDS = 2000, 5, 60, 3
 SEED = 20_261_130
 
