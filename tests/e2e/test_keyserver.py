@@ -32,7 +32,7 @@ ASSET = "acme/llama"
 OPEN = """
 import os, sys
 import numpy, safetensors, msgspec, strongroom.site, strongroom.core.calling, encodings.idna
-from strongroom.vault import safe_open, open_file, create, PrivateKey
+from strongroom.vault import safe_open, open_file, create, own_door, PrivateKey
 import strongroom.vault._service
 if int(sys.argv[1]) != os.getuid():
     os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
@@ -69,8 +69,9 @@ LOOP = (
     OPEN
     + """
 import time
+door = own_door("local")
 for _ in range(int(sys.argv[2])):
-    with safe_open("strongroom://local/acme/llama") as weights:
+    with safe_open("strongroom://local/acme/llama", door=door) as weights:
         weights.get_tensor("a")
     print("opened", flush=True)
 """
@@ -251,7 +252,7 @@ def test_commands_and_programs_go_through_it(desk: Desk) -> None:
         told = desk.command("vault", "check", named, "--key", "k", code=2, **environment)
         assert "a key service has its own keys" in told
         told = desk.command("vault", "check", "m", STRONGROOM_KEYSERVER="x", code=2)
-        assert "both STRONGROOM_SITE and STRONGROOM_KEYSERVER" in told or "problem" not in told
+        assert "both STRONGROOM_SITE and STRONGROOM_KEYSERVER" in told
     told = desk.command("vault", "info", named, code=6, **environment)
     assert "the key service did not answer" in told
     assert "strongroom keyserver serve" in told
@@ -315,9 +316,7 @@ def test_a_service_that_is_killed_and_started_again_is_waited_for(desk: Desk) ->
     with desk.serving():
         out, error = process.communicate(timeout=120)
         opened = 5 + out.count("opened")
-    assert (process.returncode, opened) in ((0, 40), (1, opened)), error
-    if process.returncode:  # it was asking something else than for keys, which is not asked twice
-        assert "the key service did not answer" in error
+    assert (process.returncode, opened) == (0, 40), error
     assert desk.recorded().count(("OpenWeights", "allowed")) >= opened
     desk.command("ledger", "verify", "S")
 

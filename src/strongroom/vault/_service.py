@@ -88,7 +88,7 @@ class ServiceDoor(Door):
 
     def find(self, asset: str) -> Path:
         """The directory of an asset's sealed object, as this machine has it. Raises InputError, RefusedError."""
-        answer = self._ask("GET", f"/v1/places/{quote(asset)}", None, PlacesAnswer)
+        answer = self._ask_again("GET", f"/v1/places/{quote(asset)}", None, PlacesAnswer)
         places = [Path(place.removeprefix("file://")) for place in answer.places if place.startswith("file:///")]
         found = next((place for place in places if is_sealed_object(place)), None)
         if found is None:
@@ -115,7 +115,7 @@ class ServiceDoor(Door):
             purpose=self.purpose,
             lease=self.lease,
         )
-        answer = self._ask_again("/v1/release", request, ReleaseAnswer)
+        answer = self._ask_again("POST", "/v1/release", request, ReleaseAnswer)
         if answer.digest != signed.digest:
             raise UsageError("the object was changed meanwhile", where=str(root), next="open it again")
         if len(answer.keys) != len(signed.manifest.keys):
@@ -174,11 +174,12 @@ class ServiceDoor(Door):
         body = b"" if asked is None else msgspec.json.encode(asked)
         return _read(self.service.call(method, path, body), kind, self.where)
 
-    def _ask_again(self, path: str, asked: ReleaseRequest, kind: type[T]) -> T:
+    def _ask_again(self, method: str, path: str, asked: msgspec.Struct | None, kind: type[T]) -> T:
+        """Of what may be asked twice: the same answer comes, or the same lease."""
         ends = time.monotonic() + TRY_SECONDS
         while True:
             try:
-                return self._ask("POST", path, asked, kind)
+                return self._ask(method, path, asked, kind)
             except (NoAnswer, TryAgain):
                 if time.monotonic() > ends:
                     raise
